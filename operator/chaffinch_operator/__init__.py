@@ -1,0 +1,1 @@
+"""The Chaffinch operator: reads cluster state, decides, changes it."""
