@@ -1,0 +1,171 @@
+"""Status of CanaryRollout as pydantic models: what users read, and all that the flow remembers between two passes.
+
+Everything the operator needs after a kill -9 is here; sums, not samples, so it stays under 16 KiB. Numbers with a
+fraction are strings, times are RFC 3339 strings in UTC.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from chaffinch_operator.canary.model import Model
+from chaffinch_operator.canary.reasons import Action, Reason, Verdict
+
+Text = Annotated[str, Field(max_length=1024)]
+Short = Annotated[str, Field(max_length=253)]
+Number = Annotated[str, Field(max_length=32)]
+Time = Annotated[str, Field(max_length=32)]
+_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+class Condition(Model):
+    """A Kubernetes condition (metav1.Condition)."""
+
+    type: Short
+    status: Short
+    reason: Short
+    message: Annotated[str, Field(max_length=2048)]
+    last_transition_time: Time
+    observed_generation: int
+
+
+class Revision(Model):
+    """A pod template: its digest, and what a person recognises it by."""
+
+    digest: Short
+    """Digest of the template without pod-template-hash, ours."""
+    hash: Short = ""
+    """pod-template-hash of its ReplicaSet, where it has one."""
+    image: Annotated[str, Field(max_length=512)] = ""
+    """Image of the first container."""
+
+
+class Weight(Model):
+    """Percent of requests for the canary."""
+
+    desired: int = 0
+    """Decided."""
+    applied: int = 0
+    """Read back from the route, or from the pods in replicas mode."""
+    observed: Number = ""
+    """Measured over the present step, such as "24.6"; empty before there is traffic."""
+
+
+class StepStatus(Model):
+    """Where the rollout is in spec.steps."""
+
+    index: int = 0
+    started_at: Time = ""
+    """When the step's weight was confirmed; empty until then."""
+    canary_requests: int = 0
+    """Requests of the canary in intervals of this step."""
+    total_requests: int = 0
+    """Requests of both arms in intervals of this step."""
+
+
+class Counts(Model):
+    """Events of one arm since the rollout began."""
+
+    bad: int = 0
+    total: int = 0
+
+
+class GateStatus(Model):
+    """What one gate says, and the evidence it has gathered."""
+
+    name: Short
+    verdict: Verdict = Verdict.NO_DATA
+    dry_run: bool = False
+    canary: Counts = Counts()
+    baseline: Counts = Counts()
+    ratio: Number = ""
+    """Estimate of canary's bad share over baseline's."""
+    interval: Annotated[list[Number], Field(max_length=2)] = Field(default=[])
+    """Confidence sequence for the ratio: [low, high], valid at any time."""
+    p_value: Number = ""
+    """Always-valid p-value against "no harm"."""
+    log_e_harm: Number = ""
+    """Natural log of the evidence of harm; the gate fails at log(gates/alpha)."""
+    log_e_safe: Number = ""
+    """Natural log of the evidence of safety; the gate passes at log(1/beta)."""
+    dispersion: Number = ""
+    last_interval_end: Time = ""
+    message: Text = ""
+    """One sentence with the numbers."""
+    design: Short = ""
+    """Digest of the gate's spec: evidence of another design starts anew."""
+    evidence: Annotated[list[Number], Field(max_length=64)] = Field(default=[])
+    """The sums the evidence is computed from; for the operator."""
+
+
+class DecisionStatus(Model):
+    """The last decision, written before it was carried out."""
+
+    action: Action = Action.IDLE
+    reason: Reason = Reason.PROMOTED
+    at: Time = ""
+    message: Text = ""
+
+
+class HistoryEntry(Model):
+    """How one candidate ended."""
+
+    digest: Short
+    image: Annotated[str, Field(max_length=512)] = ""
+    result: Short
+    """Promoted, RolledBack, Superseded, Reverted or Released."""
+    reason: Reason
+    at: Time
+    message: Annotated[str, Field(max_length=512)] = ""
+
+
+class ActionStatus(Model):
+    """The last action a person asked for with the annotation chaffinch.dev/action."""
+
+    token: Short
+    """The annotation's value."""
+    accepted: bool
+    message: Text = ""
+    at: Time = ""
+
+
+class Forecast(Model):
+    """When the rollout will be decided if the candidate is as good as stable."""
+
+    requests_needed: int = 0
+    """Requests of both arms still needed by the slowest gate."""
+    decision_by: Time = ""
+
+
+class CanaryRolloutStatus(Model):
+    """What is going on, why, and the evidence for it."""
+
+    observed_generation: int = 0
+    phase: Short = ""
+    """For display only; conditions and lastDecision are the truth."""
+    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_BY_TYPE)] = Field(default=[])
+    last_decision: DecisionStatus = DecisionStatus()
+    stable: Revision | None = None
+    candidate: Revision | None = None
+    candidate_since: Time = ""
+    isolated_hash: Annotated[str, Field(max_length=63)] = ""
+    """pod-template-hash that the Service's selector is narrowed to while a canary exists; read by the selector policy."""
+    weight: Weight = Weight()
+    step: StepStatus = StepStatus()
+    analysis_started_at: Time = ""
+    """When the canary got its first weight; maxDuration counts from here."""
+    interval_end: Time = ""
+    """End of the last closed interval; the next one starts here."""
+    drained_at: Time = ""
+    """When weight zero was read back; scaleDownDelaySeconds counts from here."""
+    paused_by_user: bool = False
+    gates: Annotated[list[GateStatus], Field(max_length=12, json_schema_extra=_BY_NAME)] = Field(default=[])
+    forecast: Forecast | None = None
+    last_action: ActionStatus | None = None
+    promoted_revisions: Annotated[list[Short], Field(max_length=12)] = Field(default=[])
+    """Digests that were promoted, the present stable first."""
+    rejected_revisions: Annotated[list[Short], Field(max_length=10)] = Field(default=[])
+    """Digests that were rolled back."""
+    history: Annotated[list[HistoryEntry], Field(max_length=10)] = Field(default=[])
+    """The last outcomes, newest first."""
