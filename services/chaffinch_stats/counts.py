@@ -1,0 +1,332 @@
+"""Two-arm count e-processes: evidence that a canary fails more often than the baseline, or safely not.
+
+Per interval the counters of both arms give bad and total requests. Given the interval's traffic, each bad event is the
+canary's with a probability that depends only on the rate ratio psi and on rho, the canary's share of the traffic; the
+unknown, moving base rate cancels. Products over intervals of the likelihood ratios are e-processes (Lindon and Malek,
+"Anytime-valid inference for multinomial count data", NeurIPS 2022), so the decision may be looked at any time.
+
+Pure: no clock, no I/O. The evidence is a handful of sums, cheap to store, indifferent to the order of intervals.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from chaffinch_stats import bernoulli, codec, ratio_curve
+from chaffinch_stats.checks import require_at_least_one, require_count, require_open_unit, require_positive
+from chaffinch_stats.mixtures import log_mean_exp, p_from_log_e
+
+_KIND = "count/1"
+_MAX_GRID = 12
+SAFE_RATE_FRACTIONS = (0.0, 0.25, 0.5, 0.8)
+"""Alternatives of the test against the rate `safe_below`, as fractions of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """Requests of one arm: `bad` of `total`. TypeError unless integers, ValueError if negative or bad > total."""
+
+    bad: int
+    total: int
+
+    def __post_init__(self) -> None:
+        require_count(self.bad, "bad")
+        require_count(self.total, "total")
+        if self.bad > self.total:
+            raise ValueError(f"bad must not exceed total, got {self.bad} of {self.total}")
+
+    def __add__(self, other: "ArmCounts") -> "ArmCounts":
+        return ArmCounts(self.bad + other.bad, self.total + other.total)
+
+
+_NOTHING = ArmCounts(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What both arms did over the same stretch of time."""
+
+    canary: ArmCounts
+    baseline: ArmCounts
+
+    @property
+    def informative(self) -> bool:
+        """True when both arms had traffic; with one arm idle (rho 0 or 1) nothing about the ratio can be learnt."""
+        return self.canary.total > 0 and self.baseline.total > 0
+
+    def __add__(self, other: "Interval") -> "Interval":
+        return Interval(self.canary + other.canary, self.baseline + other.baseline)
+
+
+@dataclass(frozen=True, slots=True)
+class CountGate:
+    """The design of one gate, fixed before the first look.
+
+    Attributes:
+        harm_ratio: the null of harm is "rate ratio <= harm_ratio".
+        margin_ratio: the null of safety is "rate ratio >= margin_ratio" (non-inferiority margin), above `harm_ratio`.
+        dispersion: phi >= 1, the variance inflation measured on A/A history; each factor is raised to 1/phi.
+        safe_below: a canary rate that is harmless whatever the ratio, or None; see `log_e_safe`.
+        harm_grid: alternatives of harm, as multiples (> 1) of `harm_ratio`.
+        safe_grid: alternatives of safety, as ratios; those not below `margin_ratio` are left out.
+
+    Raises:
+        ValueError: naming the field that is out of range.
+
+    """
+
+    harm_ratio: float = 1.0
+    margin_ratio: float = 1.5
+    dispersion: float = 1.0
+    safe_below: float | None = None
+    harm_grid: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+    safe_grid: tuple[float, ...] = (1.0, 0.8, 0.5)
+
+    def __post_init__(self) -> None:
+        require_positive(self.harm_ratio, "harm_ratio")
+        require_positive(self.margin_ratio, "margin_ratio")
+        if self.margin_ratio <= self.harm_ratio:
+            raise ValueError(f"margin_ratio must exceed harm_ratio, got {self.margin_ratio} <= {self.harm_ratio}")
+        require_at_least_one(self.dispersion, "dispersion")
+        if self.safe_below is not None:
+            require_open_unit(self.safe_below, "safe_below")
+        _require_grid(self.harm_grid, "harm_grid")
+        if min(self.harm_grid) <= 1.0:
+            raise ValueError(f"harm_grid must hold multiples above 1, got {self.harm_grid}")
+        _require_grid(self.safe_grid, "safe_grid")
+        if min(self.safe_grid) >= self.margin_ratio:
+            raise ValueError(f"safe_grid needs a ratio below margin_ratio {self.margin_ratio}, got {self.safe_grid}")
+
+
+def _require_grid(grid: tuple[float, ...], field: str) -> None:
+    if not 1 <= len(grid) <= _MAX_GRID:
+        raise ValueError(f"{field} must hold 1 to {_MAX_GRID} ratios, got {len(grid)}")
+    for value in grid:
+        require_positive(value, field)
+
+
+@dataclass(frozen=True, slots=True)
+class GateLayout:
+    """Where a gate's ratios stand in the list of sums: indices into `ratios`."""
+
+    design: str
+    ratios: tuple[float, ...]
+    harm_null: int
+    harm: tuple[int, ...]
+    safe_null: int
+    safe: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def layout(gate: CountGate) -> GateLayout:
+    """Return the gate's distinct ratios with their roles, and the fingerprint of its design."""
+    harm = [gate.harm_ratio * multiple for multiple in gate.harm_grid]
+    safe = [ratio for ratio in gate.safe_grid if ratio < gate.margin_ratio]
+    ratios = tuple(sorted({float(ratio) for ratio in (gate.harm_ratio, gate.margin_ratio, *harm, *safe)}))
+    place = ratios.index
+    design = (gate.harm_ratio, gate.margin_ratio, gate.dispersion, gate.safe_below or 0.0, *harm, *safe)
+    return GateLayout(
+        codec.fingerprint(tuple(map(float, design))),
+        ratios,
+        place(gate.harm_ratio),
+        tuple(map(place, harm)),
+        place(gate.margin_ratio),
+        tuple(map(place, safe)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CountEvidence:
+    """All that a gate has seen, as sums: enough to go on after a restart.
+
+    Attributes:
+        design: fingerprint of the gate it belongs to.
+        canary: cumulative counts of the canary, every interval.
+        baseline: cumulative counts of the baseline, every interval.
+        paired: the part of both that fell into intervals where both arms had traffic; the evidence rests on it alone.
+        gate_sums: shape (len(layout.ratios),), S(psi) = sum of m_t*log(1-rho_t+rho_t*psi) at the gate's own ratios.
+        curve_sums: shape (32,), the same at `ratio_curve.NODE_RATIOS`.
+        log_peak: running maximum of log E_harm, at least 0.
+
+    """
+
+    design: str
+    canary: ArmCounts
+    baseline: ArmCounts
+    paired: Interval
+    gate_sums: tuple[float, ...]
+    curve_sums: tuple[float, ...]
+    log_peak: float
+
+    @classmethod
+    def start(cls, gate: CountGate) -> "CountEvidence":
+        """Return evidence of nothing: every e-value is 1."""
+        place = layout(gate)
+        nothing = Interval(_NOTHING, _NOTHING)
+        sums = (0.0,) * len(place.ratios)
+        return cls(place.design, _NOTHING, _NOTHING, nothing, sums, (0.0,) * ratio_curve.NODES, 0.0)
+
+
+def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> CountEvidence:
+    """Return the evidence after one more interval.
+
+    An interval in which an arm had no traffic adds to the totals only. Counts may be any size up to 1e12; sums lose no
+    more than double rounding.
+
+    Raises:
+        ValueError: the evidence belongs to another design.
+
+    """
+    ratios = _layout_of(evidence, gate).ratios
+    canary, baseline = evidence.canary + interval.canary, evidence.baseline + interval.baseline
+    if not interval.informative:
+        return replace(evidence, canary=canary, baseline=baseline)
+    grown = replace(
+        evidence,
+        canary=canary,
+        baseline=baseline,
+        paired=evidence.paired + interval,
+        gate_sums=_added(evidence.gate_sums, ratios, interval),
+        curve_sums=_added(evidence.curve_sums, ratio_curve.NODE_RATIOS, interval),
+    )
+    return replace(grown, log_peak=max(grown.log_peak, log_e_harm(grown, gate)))
+
+
+def _added(sums: tuple[float, ...], ratios: tuple[float, ...], interval: Interval) -> tuple[float, ...]:
+    """Add m*log(1 - rho + rho*psi) for every psi, with rho the canary's measured share of this interval's requests."""
+    bad = interval.canary.bad + interval.baseline.bad
+    if bad == 0:
+        return sums
+    share = interval.canary.total / (interval.canary.total + interval.baseline.total)
+    return tuple(s + bad * math.log1p(share * (psi - 1.0)) for s, psi in zip(sums, ratios, strict=True))
+
+
+def log_e_harm_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ...]:
+    """Return log E of each harm alternative, in the order of `gate.harm_grid`: shape (len(harm_grid),)."""
+    place = _layout_of(evidence, gate)
+    return _log_factors(evidence, gate, place.ratios, place.harm_null, place.harm)
+
+
+def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
+    """Return the log of the mixture e-value against "the rate ratio is at most harm_ratio"; 0 with no events.
+
+    Source: Lindon and Malek 2022, section 4, mixed over a fixed grid. Per interval the expected factor is at most
+    exp(sum of request probabilities times (factor per event - 1)), which is exp(0) at the boundary of the null and less
+    inside it, at whatever base rate; tempering by 1/phi keeps this by Jensen's inequality.
+    """
+    return log_mean_exp(log_e_harm_grid(evidence, gate))
+
+
+def log_e_safe_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ...]:
+    """Return log E of each safe ratio below the margin, in the order of `gate.safe_grid`."""
+    place = _layout_of(evidence, gate)
+    return _log_factors(evidence, gate, place.ratios, place.safe_null, place.safe)
+
+
+def log_e_safe_rate(evidence: CountEvidence, gate: CountGate) -> float | None:
+    """Return log E against "the canary's bad rate is at least safe_below", or None without `safe_below`.
+
+    One-sample Bernoulli e-process (Wald 1945) averaged over the rates safe_below*{0, 0.25, 0.5, 0.8}.
+    """
+    if gate.safe_below is None:
+        return None
+    rates = [gate.safe_below * fraction for fraction in SAFE_RATE_FRACTIONS]
+    canary = evidence.paired.canary
+    return log_mean_exp(bernoulli.log_factors(gate.safe_below, rates, canary.bad, canary.total, gate.dispersion))
+
+
+def log_e_safe(evidence: CountEvidence, gate: CountGate) -> float:
+    """Return the log e-value against the null of an unsafe canary; 0 with no traffic.
+
+    Without `safe_below` the null is "ratio >= margin_ratio". With it the null is "ratio >= margin_ratio AND canary rate
+    >= safe_below", so that a service without errors in either arm, where a ratio test learns nothing, can still pass.
+    The e-value is then (E_ratio + E_rate)/2, and valid: on this null "ratio >= margin_ratio" holds, so E_ratio is an
+    e-process, and "rate >= safe_below" holds, so E_rate is one; and the mean of two e-processes is an e-process.
+    """
+    by_ratio = log_mean_exp(log_e_safe_grid(evidence, gate))
+    by_rate = log_e_safe_rate(evidence, gate)
+    return by_ratio if by_rate is None else log_mean_exp((by_ratio, by_rate))
+
+
+def _log_factors(
+    evidence: CountEvidence, gate: CountGate, ratios: tuple[float, ...], null: int, alternatives: tuple[int, ...]
+) -> tuple[float, ...]:
+    """Return (x_c*log(psi/psi0) - S(psi) + S(psi0)) / phi for every alternative psi."""
+    bad, sums = evidence.paired.canary.bad, evidence.gate_sums
+    return tuple(
+        (bad * math.log(ratios[k] / ratios[null]) - (sums[k] - sums[null])) / gate.dispersion for k in alternatives
+    )
+
+
+def p_value(evidence: CountEvidence) -> float:
+    """Return the always-valid p-value of harm: min(1, 1/max over time of E_harm) (Johari et al. 2017)."""
+    return p_from_log_e(evidence.log_peak)
+
+
+def ratio(evidence: CountEvidence) -> float | None:
+    """Return the conditional maximum likelihood estimate of the rate ratio, stratified by the share rho.
+
+    It solves x_c = sum of m_t*rho_t*psi/(1-rho_t+rho_t*psi). None when there was no common traffic or no bad event,
+    inf when only the canary had bad events, 0 when only the baseline had. Beyond [1/64, 64], where S is not tabulated,
+    the unstratified ratio of rates is given, held to that side.
+    """
+    canary, baseline = evidence.paired.canary, evidence.paired.baseline
+    if canary.bad + baseline.bad == 0:
+        return None
+    if baseline.bad == 0:
+        return math.inf
+    if canary.bad == 0:
+        return 0.0
+    log_ratio = ratio_curve.most_likely(ratio_curve.curve(evidence.curve_sums, canary.bad, 1.0))
+    if abs(log_ratio) < ratio_curve.LOG_SPAN * (1.0 - 1e-9):
+        return math.exp(log_ratio)
+    pooled = (canary.bad / canary.total) / (baseline.bad / baseline.total)
+    edge = math.exp(log_ratio)
+    return max(edge, pooled) if log_ratio > 0.0 else min(edge, pooled)
+
+
+def confidence_sequence(evidence: CountEvidence, gate: CountGate, alpha: float) -> tuple[float, float]:
+    """Return lower and upper limit for the rate ratio that hold at all times together with probability >= 1 - alpha.
+
+    (0, inf) with no events. A limit outside [1/64, 64] is given as 0 or inf. Method, accuracy and sources:
+    `ratio_curve.limits`; against the exact sums the limits move by less than 1e-6 relative (tested to 1e6 events).
+
+    Raises:
+        ValueError: alpha outside (0, 1), or evidence of another design.
+
+    """
+    require_open_unit(alpha, "alpha")
+    _layout_of(evidence, gate)
+    tempered = ratio_curve.curve(evidence.curve_sums, evidence.paired.canary.bad, gate.dispersion)
+    return ratio_curve.limits(tempered, -math.log(alpha))
+
+
+def to_state(evidence: CountEvidence) -> list[str]:
+    """Return the evidence as five strings, bit-exact, under 900 bytes; see `codec`."""
+    arms = (evidence.canary, evidence.baseline, evidence.paired.canary, evidence.paired.baseline)
+    counts = [number for arm in arms for number in (arm.bad, arm.total)]
+    return codec.encode(_KIND, evidence.design, counts, [evidence.log_peak, *evidence.gate_sums, *evidence.curve_sums])
+
+
+def from_state(gate: CountGate, state: Sequence[str]) -> CountEvidence:
+    """Return the evidence written by `to_state`.
+
+    Raises:
+        ValueError: damaged, or of another design: a gate whose design changed must start anew, because evidence judged
+            under a design chosen after looking at it proves nothing.
+
+    """
+    place = layout(gate)
+    width = len(place.ratios)
+    counts, sums = codec.decode(_KIND, place.design, state, 8, 1 + width + ratio_curve.NODES)
+    canary, baseline, paired_canary, paired_baseline = (ArmCounts(*counts[i : i + 2]) for i in range(0, 8, 2))
+    paired = Interval(paired_canary, paired_baseline)
+    return CountEvidence(place.design, canary, baseline, paired, sums[1 : 1 + width], sums[1 + width :], sums[0])
+
+
+def _layout_of(evidence: CountEvidence, gate: CountGate) -> GateLayout:
+    place = layout(gate)
+    if evidence.design != place.design:
+        raise ValueError(f"evidence of design {evidence.design} judged by a gate of design {place.design}")
+    return place
