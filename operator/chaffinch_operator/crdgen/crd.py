@@ -1,0 +1,111 @@
+"""CustomResourceDefinition objects from the table of kinds. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from chaffinch_operator.canary.model import GROUP, VERSION, CanaryRolloutSpec
+from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.crdgen.schema import structural, structural_status
+
+_NAME_FITS_A_LABEL = {
+    "rule": "size(self.metadata.name) <= 63",
+    "message": "metadata.name must have at most 63 characters: children carry it as a label",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `kubectl get`; `wide` ones appear with `-o wide` only."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    wide: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a CRD says beside its models."""
+
+    kind: str
+    plural: str
+    short: str
+    description: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    columns: tuple[Column, ...]
+
+    @property
+    def crd_name(self) -> str:
+        """Name of the CustomResourceDefinition."""
+        return f"{self.plural}.{GROUP}"
+
+
+_READY = '.status.conditions[?(@.type=="Ready")]'
+
+CANARY_ROLLOUT = Kind(
+    kind="CanaryRollout", plural="canaryrollouts", short="cro",
+    description="CanaryRollout releases a Deployment's new pod template step by step, only while always-valid tests on "
+                "live metrics find no harm. Otherwise it rolls back by itself.",
+    spec=CanaryRolloutSpec, status=CanaryRolloutStatus,
+    columns=(
+        Column("Ready", f"{_READY}.status"),
+        Column("Reason", f"{_READY}.reason"),
+        Column("Weight", ".status.weight.applied", "integer", description="Percent of requests the canary gets"),
+        Column("Target", ".spec.targetRef.name", wide=True),
+        Column("Step", ".status.step.index", "integer", wide=True),
+        Column("Candidate", ".status.candidate.image", wide=True),
+        Column("Message", f"{_READY}.message", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+KINDS = (CANARY_ROLLOUT,)
+
+
+def definition(kind: Kind) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of one kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.crd_name, "labels": {"app.kubernetes.io/part-of": "chaffinch"}},
+        "spec": {
+            "group": GROUP,
+            "names": {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural,
+                      "singular": kind.kind.lower(), "shortNames": [kind.short], "categories": ["chaffinch"]},
+            "scope": "Namespaced",
+            "versions": [{
+                "name": VERSION, "served": True, "storage": True, "subresources": {"status": {}},
+                "additionalPrinterColumns": [_column(column) for column in kind.columns],
+                "schema": {"openAPIV3Schema": _root(kind)},
+            }],
+        },
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.json_path}
+    if column.description:
+        rendered["description"] = column.description
+    if column.wide:
+        rendered["priority"] = 1
+    return rendered
+
+
+def _root(kind: Kind) -> dict[str, Any]:
+    return {
+        "description": kind.description,
+        "type": "object",
+        "x-kubernetes-validations": [_NAME_FITS_A_LABEL],
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"description": f"{GROUP}/{VERSION}", "type": "string"},
+            "kind": {"description": kind.kind, "type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(kind.spec),
+            "status": structural_status(kind.status),
+        },
+    }
