@@ -1,0 +1,128 @@
+"""Port to Prometheus and stores that speak its API: instant queries, nothing else.
+
+Equal queries of many rollouts at one moment are asked once. No retries here: the next interval asks again.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import aiohttp
+
+MAX_BYTES = 8 * 1024 * 1024
+"""A larger answer is refused: the query is too wide to be one of raw counters by pod."""
+_CHUNK = 64 * 1024
+_REMEMBERED = 512
+
+
+class ProviderError(Exception):
+    """Root of what can go wrong; `message` is for the condition."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ProviderUnreachable(ProviderError):  # noqa: N818 - the reason's name
+    """No answer, or one that says nothing about the query: hold and ask again."""
+
+
+class BadQuery(ProviderError):  # noqa: N818 - the reason's name
+    """Prometheus refused the query, or its result is no instant vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant vector."""
+
+    labels: Mapping[str, str]
+    value: float
+    """May be NaN or infinite, as Prometheus sent it."""
+
+
+class Prometheus(Protocol):
+    """What gates need of a metrics store."""
+
+    async def instant(self, query: str, at: datetime) -> list[Sample]:
+        """Evaluate a query at a moment (aware, UTC). Raises ProviderUnreachable or BadQuery."""
+        ...
+
+
+class HttpPrometheus:
+    """Adapter over HTTP: one session, bounded answers, equal (query, moment) asked once."""
+
+    def __init__(self, address: str, *, session: aiohttp.ClientSession, seconds: float = 10.0,
+                 headers: Mapping[str, str] | None = None) -> None:
+        self._url = f"{address.rstrip('/')}/api/v1/query"
+        self._address = address
+        self._session = session
+        self._seconds = seconds
+        self._headers = dict(headers or {})
+        self._asked: OrderedDict[tuple[str, float], asyncio.Task[list[Sample]]] = OrderedDict()
+
+    async def instant(self, query: str, at: datetime) -> list[Sample]:
+        """Evaluate a query at a moment; callers that ask the same share one request, failures are not remembered."""
+        key = (query, at.timestamp())
+        task = self._asked.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask(query, at))
+            task.add_done_callback(lambda done: self._forget_failure(key, done))
+            self._asked[key] = task
+            while len(self._asked) > _REMEMBERED:
+                self._asked.popitem(last=False)
+        return await asyncio.shield(task)
+
+    def _forget_failure(self, key: tuple[str, float], task: asyncio.Task[list[Sample]]) -> None:
+        if (task.cancelled() or task.exception() is not None) and self._asked.get(key) is task:
+            del self._asked[key]
+
+    async def _ask(self, query: str, at: datetime) -> list[Sample]:
+        form = {"query": query, "time": f"{at.timestamp():.3f}", "timeout": f"{self._seconds:g}s"}
+        try:
+            async with asyncio.timeout(self._seconds), self._session.post(
+                    self._url, data=form, headers=self._headers, allow_redirects=False) as response:
+                return self._samples(response.status, await _bounded(response))
+        except TimeoutError as error:
+            raise ProviderUnreachable(f"{self._address} did not answer within {self._seconds:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ProviderUnreachable(f"{self._address}: {error}") from error
+
+    def _samples(self, status: int, raw: bytes) -> list[Sample]:
+        if status in {401, 403}:
+            raise ProviderUnreachable(f"{self._address} refused our credentials (HTTP {status}): check authSecretRef")
+        strange = f"{self._address} answered HTTP {status}, not as Prometheus does: check the address"
+        try:
+            body = json.loads(raw)
+        except ValueError as error:
+            raise ProviderUnreachable(strange) from error
+        if not isinstance(body, dict) or body.get("status") not in {"success", "error"}:
+            raise ProviderUnreachable(strange)
+        if body["status"] == "error":
+            text = f"{body.get('errorType', 'error')}: {body.get('error', '')}"
+            raise BadQuery(text) if status in {400, 422} else ProviderUnreachable(f"{self._address}: {text}")
+        return parse_vector(body.get("data"))
+
+
+def parse_vector(data: object) -> list[Sample]:
+    """Read the `data` of an answer; BadQuery unless it is an instant vector of plain samples."""
+    kind = data.get("resultType") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or kind != "vector":
+        raise BadQuery(f"the result is a {kind or 'nothing known'}, not an instant vector: "
+                       "select raw counters, without a range or a scalar")
+    try:
+        return [Sample(labels=dict(series["metric"]), value=float(series["value"][1])) for series in data["result"]]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BadQuery("the result has series without a plain value: native histograms are not read") from error
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    raw = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        raw += chunk
+        if len(raw) > MAX_BYTES:
+            raise BadQuery(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB: select fewer series")
+    return bytes(raw)
