@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes cluster from pinned packages, for the tests and the demo."""
