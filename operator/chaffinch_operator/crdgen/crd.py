@@ -5,14 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chaffinch_operator.canary.model import GROUP, VERSION, CanaryRolloutSpec
+from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.crdgen.schema import structural, structural_status
-
-_NAME_FITS_A_LABEL = {
-    "rule": "size(self.metadata.name) <= 63",
-    "message": "metadata.name must have at most 63 characters: children carry it as a label",
-}
+from chaffinch_operator.names import API_VERSION, GROUP, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +95,9 @@ def _root(kind: Kind) -> dict[str, Any]:
     return {
         "description": kind.description,
         "type": "object",
-        "x-kubernetes-validations": [_NAME_FITS_A_LABEL],
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": f"{GROUP}/{VERSION}", "type": "string"},
+            "apiVersion": {"description": API_VERSION, "type": "string"},
             "kind": {"description": kind.kind, "type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(kind.spec),

@@ -98,7 +98,7 @@ def _without_null(node: Schema, defs: Mapping[str, Any], path: str) -> Schema:
     return {**_inline(choices[0], defs), **outer}
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> object:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

@@ -10,7 +10,7 @@ HEADER = "# Generated from code by `python -m chaffinch_operator.crdgen`; do not
 class _Dumper(yaml.SafeDumper):
     """No anchors, and text of several lines as a literal block."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class' signature
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class' signature
         """Write repeated values again instead of an anchor."""
         return True
 
@@ -22,7 +22,11 @@ def _text(dumper: _Dumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
+def plain_yaml(item: dict[str, Any]) -> str:
+    """Return one object as YAML, keys in the order given."""
+    return yaml.dump(item, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+
+
 def yaml_text(*objects: dict[str, Any]) -> str:
     """Return the objects as one YAML file with the header that says it is generated."""
-    return HEADER + "---\n".join(
-        yaml.dump(item, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True) for item in objects)
+    return HEADER + "---\n".join(plain_yaml(item) for item in objects)

@@ -1,0 +1,46 @@
+-- Health of a CanaryRollout for Argo CD. Lua 5.1 with the libraries base and table only: no string.*, no os.*.
+-- Order: seen at all, this generation seen, stalled, waiting for a person, ready, else in progress.
+
+local function condition(status, type)
+  for _, c in ipairs(status.conditions or {}) do
+    if c.type == type then
+      return c
+    end
+  end
+  return {}
+end
+
+local function health(status, message)
+  return { status = status, message = message or "" }
+end
+
+local status = obj.status
+if type(status) ~= "table" or status.observedGeneration == nil then
+  return health("Progressing", "Waiting for the operator to see this CanaryRollout")
+end
+local generation = obj.metadata and obj.metadata.generation
+if generation ~= nil and status.observedGeneration ~= generation then
+  return health("Progressing", "Waiting for the operator to see the latest change")
+end
+
+local ready = condition(status, "Ready")
+local stalled = condition(status, "Stalled")
+local decision = status.lastDecision or {}
+local message = decision.message or ready.message
+
+if stalled.status == "True" then
+  return health("Degraded", stalled.message or message)
+end
+if decision.action == "Rejected" then
+  return health("Degraded", message)
+end
+if obj.spec and obj.spec.suspend == true then
+  return health("Suspended", "spec.suspend is true: no canary starts, no weight moves")
+end
+if decision.action == "Pause" or decision.action == "Hold" then
+  return health("Suspended", message)
+end
+if ready.status == "True" then
+  return health("Healthy", ready.message or message)
+end
+return health("Progressing", message or "Waiting for the first decision")

@@ -1,0 +1,32 @@
+"""Which files are generated, and their texts. Reads the Lua and Python sources; writes nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chaffinch_operator.crdgen import argocd, rbac_page, reasons_page, reference_page
+from chaffinch_operator.crdgen.crd import CANARY_ROLLOUT, KINDS, Kind, definition
+from chaffinch_operator.crdgen.roles import operator_roles, user_roles
+from chaffinch_operator.crdgen.text import yaml_text
+from chaffinch_operator.names import GROUP
+
+
+def generated(root: Path) -> dict[str, str]:
+    """Return every generated file below the repository's root: path -> text."""
+    texts = {
+        "manifests/base/rbac.yaml": yaml_text(*operator_roles()),
+        "manifests/base/user_roles.yaml": yaml_text(*user_roles()),
+        "manifests/argocd/argocd-cm.yaml": yaml_text(argocd.config_map(CANARY_ROLLOUT, _lua(root, CANARY_ROLLOUT))),
+        "docs/reference/reasons.md": reasons_page.page(
+            (root / "operator/chaffinch_operator/canary/reasons.py").read_text(encoding="utf-8")),
+        "docs/reference/rbac.md": rbac_page.page(),
+    }
+    for kind in KINDS:
+        crd = definition(kind)
+        texts[f"crds/{GROUP}_{kind.plural}.yaml"] = yaml_text(crd)
+        texts[f"docs/reference/{kind.kind.lower()}.md"] = reference_page.page(kind, crd)
+    return texts
+
+
+def _lua(root: Path, kind: Kind) -> Mapping[str, str]:
+    folder = root / "manifests/argocd" / argocd.scripts_folder(kind)
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.lua"))}

@@ -1,0 +1,77 @@
+"""What the operator may do, and why: the one source of the Roles in manifests/. Pure data; nothing is checked here.
+
+Least privilege: no secrets, no wildcard, names wherever the API server can check them (it cannot for create and list).
+"""
+
+from dataclasses import dataclass
+
+from chaffinch_operator.names import GROUP
+
+CRD_NAME = f"canaryrollouts.{GROUP}"
+LEASE_NAME = "chaffinch-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Verbs on resources of one API group, for one stated purpose."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    names: tuple[str, ...] = ()
+
+
+CLUSTER_RULES = (
+    Rule(GROUP, ("canaryrollouts",), ("get", "list", "watch", "patch"),
+         "read what is asked for; patch only the finalizer"),
+    Rule(GROUP, ("canaryrollouts/status",), ("patch",), "report state and evidence"),
+    Rule(GROUP, ("canaryrollouts/finalizers",), ("update",), "be the owner of children where owners are checked"),
+    Rule("apps", ("deployments",), ("get", "list", "watch", "create", "patch", "delete"),
+         "watch and release targets; make and remove canaries"),
+    Rule("apps", ("replicasets",), ("get", "list"), "find the stable revision"),
+    Rule("", ("pods",), ("list",), "know which pods are whose, and their restarts"),
+    Rule("", ("services",), ("get", "list", "create", "patch", "delete"),
+         "make and remove canary Services; narrow the target's Service to stable"),
+    Rule("discovery.k8s.io", ("endpointslices",), ("list",), "see that the canary has endpoints before it has traffic"),
+    Rule("", ("namespaces",), ("get", "patch"), "label namespaces whose Deployments are held"),
+    Rule("gateway.networking.k8s.io", ("httproutes",), ("get", "list", "watch", "create", "patch", "delete"),
+         "make the generated route, move its weights, remove it"),
+    Rule("events.k8s.io", ("events",), ("create",), "tell people what happened"),
+    Rule("admissionregistration.k8s.io",
+         ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+          "validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+         ("get", "list", "create", "patch"), "install the hold and keep it installed"),
+    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",),
+         "own the hold by the CRD, so that it goes with it", names=(CRD_NAME,)),
+)
+"""In every namespace."""
+
+LEASE_RULES = (
+    Rule("coordination.k8s.io", ("leases",), ("create",), "elect a leader"),
+    Rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "update", "patch"),
+         "renew, watch and release the leader's Lease", names=(LEASE_NAME,)),
+)
+"""In the operator's own namespace."""
+
+_READ = ("get", "list", "watch")
+_WRITE = ("create", "update", "patch", "delete", "deletecollection")
+
+
+@dataclass(frozen=True, slots=True)
+class UserRole:
+    """A ClusterRole for people, added to the built-in roles of the same rank."""
+
+    name: str
+    aggregate_to: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+
+USER_ROLES = (
+    UserRole("chaffinch-viewer", ("view", "edit", "admin"), (
+        Rule(GROUP, ("canaryrollouts", "canaryrollouts/status"), _READ, "look"),)),
+    UserRole("chaffinch-editor", ("edit", "admin"), (
+        Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),)),
+    UserRole("chaffinch-admin", ("admin",), (
+        Rule(GROUP, ("canaryrollouts/status",), ("update", "patch"), "repair a status by hand"),)),
+)
