@@ -16,8 +16,8 @@ from chaffinch_operator.errors import (
 )
 from chaffinch_operator.resources import Resource
 
-_FAILED_TEST = ("testing value", "testing path", "test failed")
-"""How the API server words a JSON-patch `test` that did not hold (422)."""
+_MALFORMED = "failed to create typed patch object"
+"""How the API server words a server-side apply with a field that the schema does not have: a 500."""
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -29,9 +29,18 @@ def parse(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {"message": raw[:1024].decode(errors="replace").strip()}
 
 
-def retryable(status: int) -> bool:
+def retryable(status: int, body: Mapping[str, Any]) -> bool:
     """Whether the same request may well succeed in a moment."""
-    return status in {401, 429} or status >= 500
+    return status in {401, 429} or (status >= 500 and _MALFORMED not in str(body.get("message")))
+
+
+def precondition_failed(body: Mapping[str, Any]) -> bool:
+    """Whether a 422 to a JSON patch says that a `test` did not hold or a path is not there.
+
+    The API server says neither which nor why; an object that fails validation comes with causes instead.
+    """
+    details = body.get("details")
+    return not (isinstance(details, dict) and details.get("causes"))
 
 
 def object_missing(status: int, body: Mapping[str, Any]) -> bool:
@@ -50,9 +59,9 @@ def error(resource: Resource, status: int, body: Mapping[str, Any], key: str) ->
     if status == 404:
         return NotFound(status, reason, message, key) if object_missing(status, body) else KindMissing(
             resource.name, key)
-    if status == 409 or (status == 422 and any(text in message for text in _FAILED_TEST)):
+    if status == 409:
         return Conflict(message, key)
-    if status in {400, 413, 415, 422}:
+    if status in {400, 413, 415, 422} or _MALFORMED in message:
         return InvalidObject(message, key)
     if status == 429:
         return Throttled(message, key)

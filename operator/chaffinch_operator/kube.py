@@ -20,7 +20,7 @@ from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from chaffinch_operator import answers
-from chaffinch_operator.errors import Unavailable
+from chaffinch_operator.errors import Conflict, Unavailable
 from chaffinch_operator.names import FIELD_MANAGER
 from chaffinch_operator.resources import (
     CANARYROLLOUTS,
@@ -191,7 +191,7 @@ class Kube:
 
     async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
                     subresource: str = "", manager: str = FIELD_MANAGER) -> Object:
-        """Merge patch (dict) or JSON patch (list; Conflict when a `test` fails)."""
+        """Merge patch (dict), or JSON patch (list): Conflict when a `test` fails or a path is absent."""
         return await self._change(_Call(
             "patch", "PATCH", resource, resource.path(namespace, name, subresource), resource.key(namespace, name),
             {"fieldManager": manager}, patch, _JSON if isinstance(patch, list) else _MERGE,
@@ -273,7 +273,7 @@ class Kube:
             else:
                 self._count(call, status)
                 safe = call.idempotent or status in {401, 429}
-                if attempt == self._attempts or not (answers.retryable(status) and safe):
+                if attempt == self._attempts or not (answers.retryable(status, body) and safe):
                     return status, body
             finally:
                 self._report(call, status, time.monotonic() - started)
@@ -308,6 +308,8 @@ class Kube:
 def _success(call: _Call, status: int, body: Object) -> Object:
     if 200 <= status < 300:
         return body
+    if status == 422 and call.content_type == _JSON and answers.precondition_failed(body):
+        raise Conflict("the object is not as the JSON patch expects: a test or a path failed", call.key)
     raise answers.error(call.resource, status, body, call.key)
 
 
