@@ -34,6 +34,7 @@ Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(ms|s|m|h))+$")]
 Decimal = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?$")]
+Hostname = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
@@ -48,7 +49,9 @@ class TargetRef(Model):
     """The Deployment whose template changes are released on evidence. It stays yours."""
 
     api_version: Literal["apps/v1"] = "apps/v1"
+    """API group and version of the target."""
     kind: Literal["Deployment"] = "Deployment"
+    """Kind of the target."""
     name: Label
     """Name of the Deployment, in the same namespace."""
 
@@ -66,6 +69,7 @@ class ParentRef(Model):
     """The Gateway that the generated HTTPRoute attaches to."""
 
     name: Name
+    """Name of the Gateway."""
     namespace: Label | None = None
     """Namespace of the Gateway; default: the CanaryRollout's own."""
     section_name: Name | None = None
@@ -76,8 +80,10 @@ class GatewayAPIRouting(Model):
     """Weights by an HTTPRoute that the operator owns."""
 
     mode: Literal["Generate"] = "Generate"
+    """Generate: the operator makes, owns and removes the HTTPRoute."""
     parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)]
-    hostnames: Annotated[list[Name], Field(max_length=16)] = Field(default=[])
+    """Gateways that the route attaches to."""
+    hostnames: Annotated[list[Hostname], Field(max_length=16)] = Field(default=[])
     """Host names of the route; none: all of the Gateway's."""
 
 
@@ -103,7 +109,9 @@ class CanarySize(Model):
         ("self.minReplicas <= self.maxReplicas", "canary.minReplicas must not exceed canary.maxReplicas")))
 
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Canary pods at least, however small the weight."""
     max_replicas: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Canary pods at most, however large the weight."""
     replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Fixed number of canary pods; default: weight x stable's ready replicas, within min and max."""
 
@@ -138,6 +146,7 @@ class Promotion(Model):
     max_duration: Duration = "2h"
     """After this time without a verdict, onInconclusive applies."""
     on_inconclusive: Literal["Hold", "Promote", "Rollback"] = "Hold"
+    """What then happens: Hold keeps the weight and waits for a person."""
 
 
 class Prometheus(Model):
@@ -179,7 +188,9 @@ class ObjectiveSource(Model):
     """The canary alone against an absolute limit."""
 
     bad: Query
+    """Counter of bad events, raw and by pod."""
     total: Query
+    """Counter of all events, raw and by pod."""
     max_ratio: Decimal
     """Largest acceptable share of bad events, such as "0.01"."""
 
@@ -298,6 +309,7 @@ class CanaryRolloutSpec(Model):
          "the weights of steps must not decrease"),
         ("self.exists(s, has(s.setWeight))", "at least one step must set a weight")))] = Field(
         default=[Step.model_validate(s) for s in DEFAULT_STEPS])
+    """Weights and pauses, in order. They say how far the weight may go and how long at least; evidence says the rest."""
     promotion: Promotion = Field(default=Promotion())
     analysis: Analysis
     rollback_window: RollbackWindow = Field(default=RollbackWindow())
