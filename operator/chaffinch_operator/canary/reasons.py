@@ -87,6 +87,8 @@ class Reason(StrEnum):
     """A person aborted the rollout."""
     SUPERSEDED = "Superseded"
     """Another template arrived."""
+    DELETED = "Deleted"
+    """The CanaryRollout is being deleted: traffic goes back to stable, the canary goes."""
     # waiting for the outside
     TARGET_NOT_FOUND = "TargetNotFound"
     """spec.targetRef names no Deployment."""
@@ -132,7 +134,7 @@ STALLED = frozenset({
     Reason.INVALID_SPEC, Reason.TARGET_CONFLICT, Reason.STRATEGY_RECREATE, Reason.SERVICE_NOT_FOUND,
     Reason.SERVICE_PORT_NOT_FOUND, Reason.SERVICE_SELECTOR_MISMATCH, Reason.GATEWAY_API_MISSING,
     Reason.ROUTE_NOT_ACCEPTED, Reason.NAME_TAKEN, Reason.HOLD_NOT_INSTALLED, Reason.ROLLED_BACK, Reason.TARGET_NOT_FOUND,
-    Reason.PROMOTION_INTERRUPTED, Reason.PROMOTION_STUCK, Reason.REFUSED,
+    Reason.PROMOTION_INTERRUPTED, Reason.PROMOTION_STUCK, Reason.REFUSED, Reason.BAD_QUERY,
 })
 """Reasons with which nothing goes on until a person acts: `Stalled=True`."""
 

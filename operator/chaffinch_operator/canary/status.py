@@ -50,6 +50,8 @@ class Weight(Model):
     """Read back from the route, or from the pods in replicas mode."""
     observed: Number = ""
     """Measured over the present step, such as "24.6"; empty before there is traffic."""
+    since: Time = ""
+    """When the applied weight was set; an interval that contains this moment is not judged."""
 
 
 class StepStatus(Model):

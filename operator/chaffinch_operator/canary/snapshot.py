@@ -1,0 +1,169 @@
+"""What the world looks like in one pass: frozen values, filled by `observe`, read by `decide` and `plan`.
+
+No logic beyond properties.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chaffinch_operator.canary.reasons import Reason
+from chaffinch_operator.canary.status import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    """A ReplicaSet of the target."""
+
+    name: str
+    revision: Revision
+    desired: int
+    ready: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The user's Deployment."""
+
+    name: str
+    uid: str
+    resource_version: str
+    template: Mapping[str, Any]
+    revision: Revision
+    selector: Mapping[str, str]
+    replicas: int
+    paused: bool
+    recreate: bool
+    settled: bool
+    """Its controller has seen the latest spec and all replicas run the latest template, available."""
+    stuck: str
+    """Message of its own exceeded progress deadline, else empty."""
+    replica_sets: tuple[ReplicaSet, ...] = ()
+
+    @property
+    def running(self) -> ReplicaSet | None:
+        """The ReplicaSet that holds most pods; None when there are none."""
+        with_pods = [r for r in self.replica_sets if r.pods > 0]
+        return max(with_pods, key=lambda r: (r.ready, r.pods, r.name)) if with_pods else None
+
+    @property
+    def mixed(self) -> bool:
+        """More than one revision has pods."""
+        return sum(1 for r in self.replica_sets if r.pods > 0) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The user's Service."""
+
+    resource_version: str
+    selector: Mapping[str, str]
+    target_port: int | str
+    port_name: str
+    ports: tuple[int, ...]
+    app_protocol: str = ""
+    isolated_note: str = ""
+    """Our annotation on it: the hash it was last asked to be narrowed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The canary Deployment, ours."""
+
+    uid: str
+    digest: str
+    """Digest of the candidate it runs."""
+    desired: int
+    ready: int
+    available: int
+    observed: bool
+    """Its controller has seen the latest spec."""
+    weight: int
+    """In replicas mode: the weight it was scaled for."""
+    weight_since: datetime | None
+    deleting: bool
+    created_at: datetime | None
+    service_exists: bool
+    ready_endpoints: int
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The generated HTTPRoute."""
+
+    uid: str
+    stable_weight: int
+    canary_weight: int | None
+    """None: no canary backend."""
+    weight_since: datetime | None
+    """When its weights were last changed, by our own annotation."""
+    accepted: bool
+    """Every parent accepted the latest spec and resolved its references."""
+    problem: str
+    """Message of a refusal of the latest spec, else empty."""
+    current: bool
+    """Its spec is what we would write for its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that forbids going on, with a message that names the field and the way out."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReading:
+    """Events of one arm in one interval."""
+
+    bad: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateReading:
+    """What one gate measured in one interval; `problem` when it has no usable data."""
+
+    gate: str
+    canary: ArmReading = ArmReading(0, 0)
+    baseline: ArmReading = ArmReading(0, 0)
+    problem: Blocker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalReading:
+    """One closed interval of all gates."""
+
+    start: datetime
+    end: datetime
+    gates: tuple[GateReading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one decision is made from, besides spec, status and the time."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    deleting: bool = False
+    namespace_deleting: bool = False
+    request: str = ""
+    """Value of the annotation chaffinch.dev/action."""
+    target: Target | None = None
+    service: Service | None = None
+    canary: Canary | None = None
+    route: Route | None = None
+    blockers: tuple[Blocker, ...] = ()
+    """Found by looking: conflicts, missing kinds, names taken, hold not installed."""
+    hold_message: str = ""
+    held: bool = True
+    """The API server holds changed templates of the target."""
+    intervals: tuple[IntervalReading, ...] = ()
+    provider_problem: Blocker | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
