@@ -15,6 +15,7 @@ from cluster.errors import CommandError
 
 HOST_NETWORK = Path("/proc/1/ns/net")
 OWN_NETWORK = Path("/proc/self/ns/net")
+TIMED_OUT = 124
 
 
 def run(
@@ -26,18 +27,20 @@ def run(
     timeout: float | None = None,
 ) -> str:
     """Run `command` to its end and return its standard output; `env` is added to the present environment."""
-    finished = subprocess.run(
-        command,
-        env={**os.environ, **(env or {})},
-        cwd=cwd,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=timeout,
-    )
+    try:
+        finished = subprocess.run(
+            command,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(command, TIMED_OUT, f"no end after {timeout:.0f} s") from error
     if finished.returncode:
         raise CommandError(command, finished.returncode, finished.stdout + finished.stderr)
     return finished.stdout
@@ -47,7 +50,7 @@ def succeeds(command: Sequence[str], *, env: Mapping[str, str] | None = None, ti
     """Whether `command` ends with status zero, in time."""
     try:
         run(command, env=env, timeout=timeout)
-    except (CommandError, OSError, subprocess.TimeoutExpired):
+    except (CommandError, OSError):
         return False
     return True
 

@@ -39,6 +39,8 @@ class Config:
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
             raise ClusterError(f"CHAFFINCH_CLUSTER={self.name!r}: use at most 30 of a-z, 0-9 and -, first a letter")
+        if any(character.isspace() for character in str(self.cache)):
+            raise ClusterError(f"CHAFFINCH_CACHE={str(self.cache)!r}: use a path without blanks")
         if self.platform not in PLATFORMS:
             raise ClusterError(f"CLUSTER={self.platform!r}: use one of {', '.join(PLATFORMS)}")
 
