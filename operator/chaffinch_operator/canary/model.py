@@ -286,18 +286,21 @@ class RollbackWindow(Model):
 
 DEFAULT_STEPS = [{"setWeight": 5, "minDuration": "2m"}, {"setWeight": 25, "minDuration": "2m"},
                  {"setWeight": 50, "minDuration": "2m"}]
+_PROVIDER_IS_GIVEN_OR_NOT_NEEDED = (
+    "has(self.analysis.provider) || (size(self.analysis.gates) > 0 && self.analysis.gates.all(g, has(g.podRestarts)))")
 
 
 class CanaryRolloutSpec(Model):
     """Release the target's new templates step by step, on evidence."""
 
     model_config = ConfigDict(json_schema_extra=cel(
-        ("self.targetRef == oldSelf.targetRef", "targetRef cannot be changed: delete this CanaryRollout and make another"),
+        ("self.targetRef == oldSelf.targetRef",
+         "targetRef cannot be changed: delete this CanaryRollout and make another"),
         ("self.serviceRef == oldSelf.serviceRef",
          "serviceRef cannot be changed: delete this CanaryRollout and make another"),
         ("has(self.trafficRouting.gatewayAPI) == has(oldSelf.trafficRouting.gatewayAPI)",
          "the kind of trafficRouting cannot be changed: delete this CanaryRollout and make another"),
-        ("has(self.analysis.provider) || (size(self.analysis.gates) > 0 && self.analysis.gates.all(g, has(g.podRestarts)))",
+        (_PROVIDER_IS_GIVEN_OR_NOT_NEEDED,
          "analysis.provider is required: only podRestarts gates work without it")))
 
     target_ref: TargetRef
@@ -309,7 +312,7 @@ class CanaryRolloutSpec(Model):
          "the weights of steps must not decrease"),
         ("self.exists(s, has(s.setWeight))", "at least one step must set a weight")))] = Field(
         default=[Step.model_validate(s) for s in DEFAULT_STEPS])
-    """Weights and pauses, in order. They say how far the weight may go and how long at least; evidence says the rest."""
+    """Weights and pauses, in order: how far the weight may go, and how long at least. Evidence says the rest."""
     promotion: Promotion = Field(default=Promotion())
     analysis: Analysis
     rollback_window: RollbackWindow = Field(default=RollbackWindow())
