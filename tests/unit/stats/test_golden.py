@@ -5,9 +5,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from unit.stats.builders import GATE, after, shared
 
 from chaffinch_stats import log_e_harm, multinomial, p_value
+from unit.stats.builders import GATE, after, shared
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from unit.stats import vector_engine
-from unit.stats.builders import interval
 
 from chaffinch_stats import (
     CountEvidence,
@@ -18,6 +16,8 @@ from chaffinch_stats import (
     sample_ratio,
     update,
 )
+from unit.stats import vector_engine
+from unit.stats.builders import interval
 
 RAMP = np.repeat([0.05, 0.1, 0.25, 0.5], 5)
 

@@ -89,7 +89,7 @@ def rate_log_factors(bad: Integers, total: Integers, alternatives: Floats, null:
 
 
 def log_e_ratio(runs: Runs, ratio: float, points: int = 801) -> Floats:
-    """Log e-value of "the ratio is `ratio`" under the log-normal mixture cut to [1/64, 64]; runs with one fixed share."""
+    """Log e-value of "the ratio is `ratio`", log-normal mixture cut to [1/64, 64]; for runs with one fixed share."""
     span = np.log(64.0)
     u = np.linspace(-span, span, points)
     weights = stats.norm.pdf(u) / (stats.norm.cdf(span) - stats.norm.cdf(-span)) * (u[1] - u[0])
@@ -108,7 +108,9 @@ def split_log_e(canary: Integers, total: Integers, share: float) -> Floats:
     x = np.cumsum(canary, axis=1)
     rest = np.cumsum(total)[None, :] - x
     a, b = 100 * share, 100 * (1 - share)
-    return np.asarray(special.betaln(a + x, b + rest) - special.betaln(a, b) - x * np.log(share) - rest * np.log1p(-share))
+    return np.asarray(
+        special.betaln(a + x, b + rest) - special.betaln(a, b) - x * np.log(share) - rest * np.log1p(-share)
+    )
 
 
 def ever(log_e: Floats, log_threshold: float) -> int:
