@@ -2,7 +2,10 @@
 
 1. `chaffinch-hold-unproven-templates` sets `spec.paused: true` in the very request that changes a target's template.
 2. `chaffinch-only-operator-releases` refuses to un-pause a target to everyone but the operator.
-3. `chaffinch-keep-stable-selector` narrows the target's Service to stable's pods while a canary is isolated.
+3. `chaffinch-keep-stable-selector` narrows the Service's selector to stable's pods while `status.isolatedHash` is set,
+   and widens it again afterwards. The operator only touches its annotation `chaffinch.dev/isolated: <rollout>` to make
+   that happen: a selector changed by a policy stays owned by the user's field manager (a patch of ours would take it
+   over, and the user's next server-side apply with another selector would meet a conflict; measured on 1.36).
 
 They look only at namespaces labelled `chaffinch.dev/hold: enabled`: a policy whose param kind the API server cannot
 resolve refuses every request it matches. They belong to the CRD, so they vanish with it in any order of uninstalling.
@@ -14,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaffinch_operator.names import (
+    ANNOTATION_ISOLATED,
     API_VERSION,
     GROUP,
     HOLD_ENABLED,
@@ -39,6 +43,12 @@ Object = dict[str, Any]
 
 _IS_TARGET = {"name": "is-target", "expression":
               "has(params.spec) && has(params.spec.targetRef) && params.spec.targetRef.name == object.metadata.name"}
+
+_KEY = "pod-template-hash"
+_ISOLATED = "has(params.status) && has(params.status.isolatedHash) && params.status.isolatedHash != ''"
+_MARKED = ("oldObject != null && has(oldObject.metadata.annotations) && "
+           f"'{ANNOTATION_ISOLATED}' in oldObject.metadata.annotations && "
+           f"oldObject.metadata.annotations['{ANNOTATION_ISOLATED}'] == params.metadata.name")
 
 
 def objects(username: str, crd_uid: str) -> list[tuple[Resource, Object]]:
@@ -116,12 +126,14 @@ def _keep_selector() -> Object:
     conditions = [
         {"name": "is-service", "expression":
          "has(params.spec) && has(params.spec.serviceRef) && params.spec.serviceRef.name == object.metadata.name"},
-        {"name": "isolated", "expression":
-         "has(params.status) && has(params.status.isolatedHash) && params.status.isolatedHash != ''"},
-        {"name": "has-selector", "expression": "has(object.spec.selector) && size(object.spec.selector) > 0"}]
+        {"name": "has-selector", "expression": "has(object.spec.selector) && size(object.spec.selector) > 0"},
+        {"name": "isolated-or-released", "expression":
+         f"({_ISOLATED}) || ('{_KEY}' in object.spec.selector && {_MARKED})"}]
+    path = f'path: "/spec/selector/{_KEY}"'
+    narrow = f'[JSONPatch{{op: "add", {path}, value: params.status.isolatedHash}}]'
+    widen = f'[JSONPatch{{op: "remove", {path}}}]'
     return {**_policy(_services(), conditions), "reinvocationPolicy": "IfNeeded", "mutations": [
-        {"patchType": "JSONPatch", "jsonPatch": {"expression":
-            '[JSONPatch{op: "add", path: "/spec/selector/pod-template-hash", value: params.status.isolatedHash}]'}}]}
+        {"patchType": "JSONPatch", "jsonPatch": {"expression": f"({_ISOLATED}) ? {narrow} : {widen}"}}]}
 
 
 def _binding(name: str) -> Object:
