@@ -1,0 +1,158 @@
+"""The commands of `kubectl chaffinch`: a table of contents. What they do is in look, ask and cleanup."""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chaffinch_operator.cli import complete
+from chaffinch_operator.cli.failures import UsageProblemError
+from chaffinch_operator.cli.flags import global_flags, with_flags
+
+if TYPE_CHECKING:
+    from chaffinch_operator.cli.session import Session
+
+app = typer.Typer(
+    name="kubectl chaffinch", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]})
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the CanaryRollout.",
+                                     autocompletion=complete.rollout_names)]
+AnyName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of the CanaryRollout; default: all.",
+                                               autocompletion=complete.rollout_names)]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
+                                        help="How long to wait for the operator's answer.")]
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
+_SIZES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f'"{text}" is no duration: write it like 90s, 30m or 2h')
+    return float(match[1]) * _SIZES[match[2]]
+
+
+@app.callback()
+@global_flags
+def _chaffinch() -> None:
+    """Release software on evidence: look at canary rollouts, and act on them."""
+
+
+@app.command()
+@with_flags
+async def status(
+    session: "Session",
+    name: AnyName = None,
+    all_namespaces: Everywhere = False,  # noqa: FBT002
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on looking; without a terminal, a line per change.")] = False,  # noqa: FBT002
+    until_done: Annotated[bool, typer.Option("--until-done", help="Watch until the rollout is over. Exit code: 0 promoted, "
+                                             "3 rolled back, 4 stalled, 1 time is up.")] = False,  # noqa: FBT002
+    timeout: Annotated[float | None, typer.Option("--timeout", parser=_seconds, metavar="DURATION",
+                                                  help="Stop watching after this time, such as 90s, 30m or 2h.")] = None,
+) -> int:
+    """Show one rollout on one screen, or all in a table."""
+    from chaffinch_operator.cli import look  # noqa: PLC0415 -- keeps --help quick
+
+    watch = watch or until_done
+    if timeout is not None and not watch:
+        raise UsageProblemError("--timeout belongs to --watch or --until-done")
+    if name is None:
+        if until_done or timeout is not None:
+            raise UsageProblemError("--until-done and --timeout need the NAME of one rollout")
+        return await (look.watch_all if watch else look.show_all)(session, everywhere=all_namespaces)
+    if all_namespaces:
+        raise UsageProblemError("a NAME lives in one namespace: give -n instead of -A")
+    if watch:
+        return await look.watch_one(session, name, look.Watching(until_done, timeout))
+    return await look.show_one(session, name)
+
+
+@app.command()
+@with_flags
+async def explain(session: "Session", name: Name) -> int:
+    """Say why the last decision was made: sentences, counts and evidence."""
+    from chaffinch_operator.cli import look  # noqa: PLC0415 -- keeps --help quick
+
+    return await look.show_why(session, name)
+
+
+async def _ask(session: "Session", name: str, verb: str, timeout: float) -> int:  # noqa: ASYNC109 -- of the operator
+    from chaffinch_operator.cli.ask import ask  # noqa: PLC0415 -- keeps --help quick
+
+    return await ask(session, name, verb, timeout)
+
+
+@app.command()
+@with_flags
+async def promote(
+    session: "Session",
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Release the candidate now, without full evidence.")] = False,  # noqa: FBT002
+    timeout: Timeout = 10.0,  # noqa: ASYNC109 -- of the operator
+) -> int:
+    """Let a paused rollout go on; with --force release the candidate at once."""
+    return await _ask(session, name, "promote-force" if force else "promote", timeout)
+
+
+@app.command()
+@with_flags
+async def abort(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
+    """Roll the candidate back: all traffic to stable at once."""
+    return await _ask(session, name, "abort", timeout)
+
+
+@app.command()
+@with_flags
+async def retry(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
+    """Start over with a candidate that was rolled back."""
+    return await _ask(session, name, "retry", timeout)
+
+
+@app.command()
+@with_flags
+async def pause(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
+    """Keep the present weight; analysis goes on, and harm still rolls back."""
+    return await _ask(session, name, "pause", timeout)
+
+
+@app.command()
+@with_flags
+async def resume(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
+    """End a pause made by `pause`."""
+    return await _ask(session, name, "resume", timeout)
+
+
+@app.command()
+@with_flags
+async def cleanup(
+    session: "Session",
+    name: AnyName = None,
+    everything: Annotated[bool, typer.Option("--all", help="All CanaryRollouts of the namespace.")] = False,  # noqa: FBT002
+    all_namespaces: Everywhere = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Also while an operator is running.")] = False,  # noqa: FBT002
+) -> int:
+    """Undo what an uninstalled operator left behind, so that its CanaryRollouts can be deleted."""
+    from chaffinch_operator.cli import cleanup as work  # noqa: PLC0415 -- keeps --help quick
+
+    if (name is None) == (not everything):
+        raise UsageProblemError("give either the NAME of one CanaryRollout or --all")
+    if name is not None and all_namespaces:
+        raise UsageProblemError("a NAME lives in one namespace: give -n instead of -A")
+    return await work.clean_up(session, work.Request(name, everywhere=all_namespaces, confirmed=yes, forced=force))
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this plugin."""
+    from importlib.metadata import version as installed  # noqa: PLC0415 -- keeps --help quick
+
+    typer.echo(f"kubectl-chaffinch {installed('chaffinch')}")
+
+
+@app.command()
+def completion(shell: Annotated[complete.Shell, typer.Argument(help="Which script to print.")]) -> None:
+    """Print a completion script."""
+    typer.echo(complete.script(shell), nl=False)

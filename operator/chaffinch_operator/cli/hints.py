@@ -1,0 +1,66 @@
+"""What a person can do next, given what the rollout is doing. Pure; the operator may still refuse, with a reason."""
+
+from dataclasses import dataclass
+
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
+from chaffinch_operator.cli.outcome import Outcome, outcome_of
+from chaffinch_operator.cli.rollout import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something to do: what it brings, and the command if there is one."""
+
+    text: str
+    command: str = ""
+
+
+_REPAIRS = {
+    Reason.HOLD_NOT_INSTALLED: "the hold needs Kubernetes 1.36 or newer and the operator's policies; see the condition",
+    Reason.TARGET_NOT_FOUND: "create the Deployment, or make a CanaryRollout with the right targetRef",
+    Reason.SERVICE_NOT_FOUND: "create the Service, or make a CanaryRollout with the right serviceRef",
+    Reason.STRATEGY_RECREATE: "set the Deployment's strategy to RollingUpdate",
+    Reason.GATEWAY_API_MISSING: "install the Gateway API's CRDs, or use trafficRouting.replicas",
+    Reason.TARGET_CONFLICT: "delete one of the two CanaryRollouts",
+    Reason.PROMOTION_STUCK: "see why the Deployment's new pods do not become ready",
+}
+
+
+def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
+    """The moves there are, most likely first; `where` is what a command needs to find the object, such as " -n shop"."""
+    def run(verb: str, option: str = "") -> str:
+        return f"kubectl chaffinch {verb} {rollout.name}{where}{option}"
+
+    if rollout.deleting:
+        return (Hint("it is being deleted; if the operator is gone already", run("cleanup")),)
+    if not rollout.seen:
+        return (Hint("the operator has not looked at it yet; is it running?",
+                     "kubectl get pods -A -l app.kubernetes.io/name=chaffinch-operator"),)
+    if rollout.status.paused_by_user:
+        return Hint("let it go on", run("resume")), Hint("give the candidate up", run("abort"))
+    if rollout.is_doing(Action.REJECTED):
+        return (Hint("see why", run("explain")), Hint("try the same candidate again", run("retry")),
+                Hint("or change the Deployment's template; setting it back to stable's releases the hold"))
+    if rollout.is_doing(*IN_FLIGHT):
+        return _in_flight(rollout, run("promote"), run("promote", " --force"), run("abort"), run("pause"))
+    if outcome_of(rollout) is Outcome.STALLED:
+        return (Hint(_repair(rollout)),)
+    if rollout.is_doing(Action.IDLE):
+        return (Hint(f"change the template of deployment/{rollout.target} to start a canary"),)
+    return ()
+
+
+def _in_flight(rollout: Rollout, promote: str, force: str, abort: str, pause: str) -> tuple[Hint, ...]:
+    give_up = Hint("give the candidate up", abort)
+    if rollout.is_because(Reason.APPROVAL_REQUIRED):
+        return Hint("let it go on", promote), give_up
+    if rollout.is_doing(Action.PAUSE):
+        return Hint("go on before the pause is over", promote), give_up
+    if rollout.is_doing(Action.HOLD):
+        return Hint("release it without full evidence, at your own risk", force), give_up
+    return Hint("stop here; analysis goes on", pause), give_up
+
+
+def _repair(rollout: Rollout) -> str:
+    known = next((text for reason, text in _REPAIRS.items() if rollout.reason == reason), "")
+    return known or "repair what the decision says; the operator goes on by itself then"

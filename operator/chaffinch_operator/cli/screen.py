@@ -1,0 +1,69 @@
+"""From renderables to a terminal, a pipe or a test: width, colour, and characters the other side can show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+WIDEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """Characters of one kind of screen."""
+
+    full: str
+    part: str
+    empty: str
+    done: str
+    here: str
+    ahead: str
+    failed: str
+    unknown: str
+    arrow: str
+    dot: str
+
+
+UNICODE = Glyphs(full="█", part="▒", empty="░", done="✓", here="▶", ahead="○", failed="✗", unknown="?", arrow="→", dot="·")
+ASCII = Glyphs(full="#", part="=", empty=".", done="+", here=">", ahead="o", failed="x", unknown="?", arrow="->", dot="-")
+
+
+def console_for(stream: TextIO, *, colour: bool = True, width: int | None = None) -> "Console":
+    """A console on a stream; without a terminal it neither wraps nor colours."""
+    from rich.console import Console  # noqa: PLC0415 -- keeps --help quick
+
+    plain = {} if colour else {"no_color": True, "color_system": None}
+    terminal = stream.isatty()
+    return Console(file=stream, width=width or (None if terminal else WIDEST), highlight=False, soft_wrap=False,
+                   emoji=False, markup=False, **plain)  # type: ignore[arg-type] # one dict of two types
+
+
+def glyphs_for(console: "Console") -> Glyphs:
+    """Unicode where the stream's encoding has it."""
+    return UNICODE if console.encoding.lower().replace("-", "").startswith("utf") else ASCII
+
+
+def text_of(console: "Console", renderable: "RenderableType") -> str:
+    """What the console would print, without spaces at the ends of lines."""
+    with console.capture() as capture:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def show(console: "Console", renderable: "RenderableType") -> None:
+    """Print it; spaces at the ends of lines are left out."""
+    console.file.write(text_of(console, renderable) + "\n")
+    console.file.flush()
+
+
+@contextmanager
+def live(console: "Console") -> Iterator["Live"]:
+    """A screen that is redrawn in place; the cursor comes back whatever happens."""
+    from rich.live import Live  # noqa: PLC0415 -- keeps --help quick
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
+        yield screen
