@@ -1,7 +1,7 @@
 """While a canary is judged: confirm the weight, fold closed intervals, then fail, go on, wait or promote. Pure."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from chaffinch_operator.canary import clock, evidence, record
 from chaffinch_operator.canary.evidence import Thresholds
@@ -23,6 +23,9 @@ def analyse(c: Context) -> CanaryRolloutStatus:
         return record.end(c, Action.ROLL_BACK, Reason.GATE_FAILED, f"gate {bad.message}")
     if late := _too_late(c):
         return late
+    if c.snap.provider_problem and c.action is not Action.PAUSE:
+        return record.decided(c.status, c.now, c.action, Reason.PROVIDER_UNREACHABLE, f"weight {c.status.weight.desired} % is "
+                              f"kept: {c.snap.provider_problem.message}")
     if c.asked("pause"):
         return record.decided(c.status, c.now, Action.PAUSE, Reason.PAUSED_BY_USER,
                               f"paused by a person at weight {c.status.weight.desired} %; kubectl chaffinch resume {c.snap.name}")
@@ -179,11 +182,3 @@ def _finish(c: Context) -> CanaryRolloutStatus:
     rest = "; ".join(g.message for g in evidence.unproven(c.status.gates))
     return record.decided(c.status, c.now, Action.HOLD, Reason.INSUFFICIENT_EVIDENCE,
                           f"the steps are over, not yet proven safe: {rest}")
-
-
-def next_interval(c: Context) -> datetime | None:
-    """When the next interval can be read; None before the analysis began."""
-    last = clock.parse(c.status.interval_end)
-    if last is None:
-        return None
-    return last + timedelta(seconds=seconds(c.spec.analysis.interval) + seconds(c.spec.analysis.query_offset))

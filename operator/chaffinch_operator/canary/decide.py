@@ -18,7 +18,6 @@ from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.snapshot import Snapshot, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision, StepStatus
 
-
 _SUSPENDABLE = IN_FLIGHT | {Action.IDLE, Action.WAIT, Action.REJECTED}
 """What suspend stops. A rollback, a release or a removal that was decided is still carried out."""
 

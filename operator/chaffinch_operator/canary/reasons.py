@@ -133,7 +133,7 @@ class Reason(StrEnum):
 STALLED = frozenset({
     Reason.INVALID_SPEC, Reason.TARGET_CONFLICT, Reason.STRATEGY_RECREATE, Reason.SERVICE_NOT_FOUND,
     Reason.SERVICE_PORT_NOT_FOUND, Reason.SERVICE_SELECTOR_MISMATCH, Reason.GATEWAY_API_MISSING,
-    Reason.ROUTE_NOT_ACCEPTED, Reason.NAME_TAKEN, Reason.HOLD_NOT_INSTALLED, Reason.ROLLED_BACK, Reason.TARGET_NOT_FOUND,
+    Reason.ROUTE_NOT_ACCEPTED, Reason.NAME_TAKEN, Reason.HOLD_NOT_INSTALLED, Reason.ROLLED_BACK,
     Reason.PROMOTION_INTERRUPTED, Reason.PROMOTION_STUCK, Reason.REFUSED, Reason.BAD_QUERY,
 })
 """Reasons with which nothing goes on until a person acts: `Stalled=True`."""

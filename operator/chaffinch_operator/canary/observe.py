@@ -1,0 +1,131 @@
+"""I/O: look at the world and build the Snapshot of one pass. Decides nothing."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from chaffinch_operator import names
+from chaffinch_operator.canary import objects, parse
+from chaffinch_operator.canary.hold_keeper import HoldKeeper
+from chaffinch_operator.canary.model import CanaryRolloutSpec, GatewayAPIRouting
+from chaffinch_operator.canary.reasons import Reason
+from chaffinch_operator.canary.snapshot import Blocker, Canary, Route, Service, Snapshot, Target
+from chaffinch_operator.errors import KindMissing
+from chaffinch_operator.kube import (
+    CANARYROLLOUTS,
+    DEPLOYMENTS,
+    ENDPOINTSLICES,
+    HTTPROUTES,
+    NAMESPACES,
+    PODS,
+    REPLICASETS,
+    SERVICES,
+    Kube,
+)
+
+Object = Mapping[str, Any]
+
+
+async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRolloutSpec, now: datetime) -> Snapshot:
+    """Everything but metrics. Raises ChaffinchError when the API server does not answer."""
+    meta = body["metadata"]
+    base = Snapshot(name=meta["name"], namespace=meta["namespace"], uid=meta["uid"], generation=meta["generation"],
+                    deleting="deletionTimestamp" in meta,
+                    request=(meta.get("annotations") or {}).get(names.ANNOTATION_ACTION, ""))
+    namespace = base.namespace
+    target, service, (canary, taken), rivals = await asyncio.gather(
+        _target(kube, namespace, spec), _service(kube, namespace, spec), _canary(kube, base, spec),
+        kube.list(CANARYROLLOUTS, namespace))
+    blockers = [b for b in (_conflict(body, rivals), taken) if b]
+    snap = replace(base, target=target, service=service, canary=canary, held=hold.state.installed,
+                   hold_message=hold.state.message)
+    if not hold.state.installed:
+        blockers.append(Blocker(Reason.HOLD_NOT_INSTALLED, hold.state.message))
+    if spec.traffic_routing.gateway_api is not None:
+        route, problem = await _route(kube, snap, spec, spec.traffic_routing.gateway_api, now)
+        snap = replace(snap, route=route)
+        blockers += [problem] if problem else []
+    if snap.deleting:
+        snap = replace(snap, namespace_deleting=await _namespace_deleting(kube, namespace))
+    return replace(snap, blockers=tuple(blockers))
+
+
+async def _target(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Target | None:
+    body = await kube.get(DEPLOYMENTS, spec.target_ref.name, namespace)
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return None
+    labels = ((body["spec"].get("selector") or {}).get("matchLabels")) or {}
+    selector = ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+    return parse.target(body, await kube.list(REPLICASETS, namespace, labels=selector))
+
+
+async def _service(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Service | None:
+    body = await kube.get(SERVICES, spec.service_ref.name, namespace)
+    return parse.service(body, spec.service_ref.port) if body else None
+
+
+async def _canary(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec) -> tuple[Canary | None, Blocker | None]:
+    """The canary; or the blocker that something else has its name."""
+    name, service_name = names.canary_name(spec.target_ref.name), names.canary_name(spec.service_ref.name)
+    body, service = await asyncio.gather(kube.get(DEPLOYMENTS, name, snap.namespace),
+                                         kube.get(SERVICES, service_name, snap.namespace))
+    for kind, one in (("Deployment", body), ("Service", service)):
+        if one is not None and not objects.owned(one, snap.uid):
+            return None, _name_taken(kind, one["metadata"]["name"])
+    if body is None:
+        return None, None
+    slices, pods = await asyncio.gather(
+        kube.list(ENDPOINTSLICES, snap.namespace, labels=f"kubernetes.io/service-name={service_name}"),
+        kube.list(PODS, snap.namespace, labels=_pod_selector(body)))
+    return parse.canary(body, service is not None, slices, pods), None
+
+
+def _pod_selector(deployment: Object) -> str:
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    return ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+
+
+async def _route(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: GatewayAPIRouting,
+                 now: datetime) -> tuple[Route | None, Blocker | None]:
+    try:
+        body = await kube.get(HTTPROUTES, snap.name, snap.namespace)
+    except KindMissing:
+        return None, Blocker(Reason.GATEWAY_API_MISSING, "spec.trafficRouting.gatewayAPI: the cluster does not serve "
+                             "gateway.networking.k8s.io/v1 HTTPRoute: install the Gateway API CRDs and a Gateway, or use "
+                             "trafficRouting.replicas")
+    if body is None:
+        return None, None
+    if not objects.owned(body, snap.uid):
+        return None, _name_taken("HTTPRoute", snap.name)
+    wanted = objects.route(spec, snap, routing, parse.route_weight(body), now)
+    route = parse.route(body, wanted)
+    if route.problem:
+        return route, Blocker(Reason.ROUTE_NOT_ACCEPTED, f"HTTPRoute {snap.name} is refused: {route.problem}")
+    return route, None
+
+
+def _name_taken(kind: str, name: str) -> Blocker:
+    return Blocker(Reason.NAME_TAKEN, f"there is a {kind} {name} that this CanaryRollout did not make, but needs the name of: "
+                   "rename or delete it")
+
+
+def _conflict(body: Object, all_rollouts: Sequence[Object]) -> Blocker | None:
+    """The oldest CanaryRollout of a target wins; the others say so."""
+    def age(rollout: Object) -> tuple[str, str]:
+        return rollout["metadata"].get("creationTimestamp", ""), rollout["metadata"]["name"]
+
+    target = body["spec"]["targetRef"]["name"]
+    older = [r for r in all_rollouts if r["spec"]["targetRef"]["name"] == target and age(r) < age(body)
+             and r["metadata"]["uid"] != body["metadata"]["uid"] and "deletionTimestamp" not in r["metadata"]]
+    if not older:
+        return None
+    name = min(older, key=age)["metadata"]["name"]
+    return Blocker(Reason.TARGET_CONFLICT, f"spec.targetRef: Deployment {target} is the target of the older CanaryRollout "
+                   f"{name} already: delete one of the two")
+
+
+async def _namespace_deleting(kube: Kube, namespace: str) -> bool:
+    body = await kube.get(NAMESPACES, namespace)
+    return body is None or "deletionTimestamp" in body["metadata"]

@@ -1,0 +1,194 @@
+"""From the recorded decision to the writes that bring the world there. Pure, and in a fixed order.
+
+Each pass plans only what is safe now: a weight is raised when the canary can carry it, lowered before anything it
+rests on goes, and the target is released only when its Service serves every revision again. The next pass, with the
+world read back, plans the rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chaffinch_operator import names
+from chaffinch_operator.canary import clock, objects
+from chaffinch_operator.canary.flow import Context, torn_down
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
+from chaffinch_operator.canary.revision import HASH_LABEL
+from chaffinch_operator.canary.sizing import canary_replicas, first_weight
+from chaffinch_operator.canary.snapshot import Canary, Route, Target
+
+_SHORT_DELAY_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply of an object of ours."""
+
+    kind: str
+    body: objects.Body
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object of ours."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Isolate:
+    """Have the selector policy narrow the Service to stable's pods."""
+
+    service: str
+    pod_template_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unisolate:
+    """Give the Service its own selector back, if it is still as it was seen."""
+
+    service: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpause:
+    """Release the target, if it is still as it was seen: a template that arrived since stays held."""
+
+    deployment: str
+    resource_version: str
+
+
+Operation = Apply | Delete | Isolate | Unisolate | Unpause
+
+CAUSES_TO_STAY_HELD = frozenset({Reason.PROMOTION_INTERRUPTED})
+
+
+def plan(c: Context) -> tuple[Operation, ...]:
+    """The writes of this pass for the decision in `c.status`."""
+    snap = c.snap
+    if snap.namespace_deleting or _suspended(c):
+        return ()
+    if any(b.reason in {Reason.TARGET_CONFLICT, Reason.NAME_TAKEN} for b in snap.blockers) and not snap.deleting:
+        return ()
+    return (*_route(c), *_canary(c), *_selector(c), *_release(c))
+
+
+def finished(c: Context) -> bool:
+    """For a deletion: whether nothing of ours is left to do."""
+    if c.snap.namespace_deleting:
+        return True
+    isolated = c.snap.service is not None and bool(c.snap.service.isolated_note)
+    return torn_down(c) and not isolated and not tuple(_release(c))
+
+
+def _suspended(c: Context) -> bool:
+    carried_out = {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE, Action.PROMOTE}
+    return c.spec.suspend and not c.snap.deleting and c.action not in carried_out
+
+
+def _keeps_canary(c: Context) -> bool:
+    return c.action in IN_FLIGHT or (c.action is Action.PROMOTE and c.status.weight.desired > 0)
+
+
+def _route(c: Context) -> Iterator[Operation]:
+    routing, route = c.spec.traffic_routing.gateway_api, c.snap.route
+    if routing is None or any(b.reason is Reason.GATEWAY_API_MISSING for b in c.snap.blockers):
+        return
+    if c.snap.service is None or (c.snap.deleting and route is None):
+        return
+    weight = _backend_weight(c, route)
+    if route is not None and route.current and route.canary_weight == weight:
+        return
+    same = route is not None and (route.canary_weight or 0) == (weight or 0) and route.weight_since is not None
+    since = route.weight_since if same and route and route.weight_since else c.now
+    yield Apply("HTTPRoute", objects.route(c.spec, c.snap, routing, weight, since))
+
+
+def _backend_weight(c: Context, route: Route | None) -> int | None:
+    """Weight of the canary backend, None for no such backend."""
+    canary, present = c.snap.canary, route.canary_weight if route else None
+    if _keeps_canary(c):
+        if canary is None or not canary.service_exists or c.status.weight.desired == 0:
+            return present if present is None else 0
+        if canary.ready_endpoints == 0 or canary.deleting:
+            return 0 if present is not None else None
+        return c.status.weight.desired if _can_carry(c, canary) else present
+    if present is None:
+        return None
+    if present > 0:
+        return 0
+    return None if _drained(c) else 0
+
+
+def _can_carry(c: Context, canary: Canary) -> bool:
+    """Enough available pods for the decided weight; always true for a weight that is not raised."""
+    if c.status.weight.applied >= c.status.weight.desired or c.snap.target is None or c.action is Action.PROMOTE:
+        return True
+    return canary.available >= canary_replicas(c.spec, c.snap.target.replicas, c.status.weight.desired)
+
+
+def _drained(c: Context) -> bool:
+    """Weight zero was read back, and long enough ago for running requests to end."""
+    delays = {Action.RELEASE: 0, Action.ABANDON: min(_SHORT_DELAY_SECONDS, c.spec.scale_down_delay_seconds)}
+    delay = delays.get(c.action, c.spec.scale_down_delay_seconds)
+    route = c.snap.route
+    if route is None or (route.canary_weight or 0) > 0 or not (route.accepted or route.problem):
+        return route is None
+    return clock.elapsed(c.status.drained_at, c.now) >= delay
+
+
+def _canary(c: Context) -> Iterator[Operation]:
+    canary, target, service = c.snap.canary, c.snap.target, c.snap.service
+    if _keeps_canary(c):
+        if c.action in IN_FLIGHT and target is not None and service is not None and _isolated(c):
+            yield from _start_canary(c, target)
+        return
+    without_backend = c.snap.route is None or c.snap.route.canary_weight is None
+    if canary is not None and not canary.deleting and without_backend:
+        yield Delete("Service", names.canary_name(c.spec.service_ref.name))
+        yield Delete("Deployment", names.canary_name(c.spec.target_ref.name))
+
+
+def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
+    canary, service = c.snap.canary, c.snap.service
+    weight = c.status.weight.desired or first_weight(c.spec)
+    replicas = canary_replicas(c.spec, target.replicas, weight)
+    if canary is not None and canary.deleting:
+        return
+    if canary is None or canary.digest != target.revision.digest or canary.desired != replicas or canary.weight != weight:
+        yield Apply("Deployment", objects.canary_deployment(c.spec, c.snap, target, replicas, weight, c.now))
+    if service is not None and (canary is None or not canary.service_exists):
+        yield Apply("Service", objects.canary_service(c.spec, c.snap, service))
+
+
+def _isolated(c: Context) -> bool:
+    service, wanted = c.snap.service, c.status.isolated_hash
+    return not wanted or (service is not None and service.selector.get(HASH_LABEL) == wanted)
+
+
+def _selector(c: Context) -> Iterator[Operation]:
+    service, name = c.snap.service, c.spec.service_ref.name
+    if service is None:
+        return
+    if c.status.isolated_hash and not _isolated(c):
+        yield Isolate(name, c.status.isolated_hash)
+    elif not c.status.isolated_hash and service.isolated_note:
+        yield Unisolate(name, service.resource_version)
+
+
+def _release(c: Context) -> Iterator[Operation]:
+    target, candidate, service = c.snap.target, c.status.candidate, c.snap.service
+    if target is None or not target.paused or (service is not None and service.isolated_note):
+        return
+    if c.snap.deleting:
+        stable = c.status.stable
+        allowed = torn_down(c) and stable is not None and stable.digest == target.revision.digest
+    elif candidate is None or candidate.digest != target.revision.digest:
+        allowed = False
+    elif c.action is Action.RELEASE:
+        allowed = torn_down(c)
+    else:
+        allowed = c.action is Action.PROMOTE and c.reason not in CAUSES_TO_STAY_HELD
+    if allowed and not c.status.isolated_hash:
+        yield Unpause(target.name, target.resource_version)

@@ -1,0 +1,171 @@
+"""One pass of one CanaryRollout: observe, decide, report, write status, plan, apply. The calls in their order, no more.
+
+Status is written before anything is carried out: after a kill the same decision is read and the same writes follow.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from chaffinch_operator import names
+from chaffinch_operator.canary import clock, gates, readings
+from chaffinch_operator.canary.apply import carry_out, write_status
+from chaffinch_operator.canary.decide import decide
+from chaffinch_operator.canary.flow import Context
+from chaffinch_operator.canary.hold_keeper import HoldKeeper
+from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
+from chaffinch_operator.canary.observe import observe
+from chaffinch_operator.canary.plan import Operation, finished, plan
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
+from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
+from chaffinch_operator.canary.snapshot import Snapshot
+from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.events import Event, emit
+from chaffinch_operator.kube import CANARYROLLOUTS, Kube
+from chaffinch_operator.loop import Outcome
+from chaffinch_operator.ports.prometheus import Prometheus
+
+_SOON, _WAITING, _LONG_WAIT = 0.3, 1.0, 10.0
+_JUDGED = frozenset({Action.SHIFT, Action.PAUSE, Action.HOLD})
+
+
+class RolloutMetrics(Protocol):
+    """Where the slice's metrics go."""
+
+    def show(self, sample: RolloutSample) -> None:
+        """The present state of one rollout."""
+        ...
+
+    def decided(self, action: str, reason: str) -> None:
+        """A decision was made."""
+        ...
+
+    def forget(self, namespace: str, name: str) -> None:
+        """A rollout is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """The slice's entry point."""
+
+    kube: Kube
+    hold: HoldKeeper
+    prometheus: Callable[[str], Prometheus]
+    """Gives the port to the server at an address."""
+    metrics: RolloutMetrics
+    now: Callable[[], datetime]
+
+    async def reconcile(self, namespace: str, name: str) -> Outcome:
+        """One pass; raises ChaffinchError where the loop should back off."""
+        body = await self.kube.get(CANARYROLLOUTS, name, namespace)
+        if body is None:
+            self.metrics.forget(namespace, name)
+            return Outcome(finished=True)
+        before = _status(body)
+        try:
+            spec = CanaryRolloutSpec.model_validate(body["spec"])
+            context = await self._context(body, spec, before)
+        except ValueError as problem:
+            return await self._refuse(body, before, _explain(problem))
+        decided = decide(spec, before, context.snap, context.gates, context.now)
+        context = replace(context, status=decided)
+        after = report(context)
+        if after != before:
+            await write_status(self.kube, body, after)
+        await self._tell(body, before, after, context)
+        operations = plan(context)
+        await carry_out(self.kube, namespace, operations)
+        return await self._outcome(context, operations, after != before)
+
+    async def _context(self, body: Mapping[str, Any], spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> Context:
+        """Look at the world, then at the metrics. ValueError when the gates cannot be understood."""
+        now, meta = self.now(), body["metadata"]
+        if "deletionTimestamp" not in meta and status.last_decision.action not in IN_FLIGHT:
+            await self.hold.label_namespace(meta["namespace"])
+        snap = await observe(self.kube, self.hold, body, spec, now)
+        stable = status.stable or (snap.target.running.revision if snap.target and snap.target.running else None)
+        prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
+        naming = gates.Naming(snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58])
+        resolved = gates.resolve(spec, naming)
+        context = Context(spec, status, snap, resolved, now)
+        return replace(context, snap=await self._with_metrics(context))
+
+    async def _with_metrics(self, c: Context) -> Snapshot:
+        snap, provider = c.snap, c.spec.analysis.provider
+        if provider is None or snap.deleting or c.spec.suspend:
+            return snap
+        prometheus = self.prometheus(provider.prometheus.address)
+        if c.action in _JUDGED:
+            intervals, problem = await readings.read(prometheus, c.gates, readings.due(c.spec, c.status, c.now))
+            return replace(snap, intervals=intervals, provider_problem=problem)
+        about_to_start = c.action in {Action.IDLE, Action.WAIT, Action.REJECTED, Action.START, Action.ABANDON}
+        if about_to_start and snap.target is not None and snap.target.paused:
+            return replace(snap, provider_problem=await readings.preflight(prometheus, c.gates, c.now))
+        return snap
+
+    async def _refuse(self, body: Mapping[str, Any], before: CanaryRolloutStatus, message: str) -> Outcome:
+        """The spec cannot be read: say so, change nothing, and do not stand in the way of a deletion."""
+        if "deletionTimestamp" in body["metadata"]:
+            return Outcome(finished=True)
+        after = invalid(before, body["metadata"]["generation"], message, self.now())
+        if after != before:
+            await write_status(self.kube, body, after)
+        return Outcome()
+
+    async def _tell(self, body: Mapping[str, Any], before: CanaryRolloutStatus, after: CanaryRolloutStatus,
+                    c: Context) -> None:
+        self.metrics.show(sample(c))
+        news = happening(before, after)
+        if news is not None:
+            self.metrics.decided(news.action, news.reason)
+            await emit(self.kube, dict(body), _event(news))
+
+    async def _outcome(self, c: Context, operations: tuple[Operation, ...], wrote: bool) -> Outcome:
+        if c.snap.deleting:
+            done = finished(c)
+            if done and not c.snap.namespace_deleting:
+                await self.hold.unlabel_if_last(c.snap.namespace)
+            return Outcome(requeue_after=_SOON, finished=done)
+        if operations or (wrote and c.action not in {Action.IDLE, Action.WAIT, Action.REJECTED}):
+            return Outcome(requeue_after=_SOON)
+        return Outcome(requeue_after=_next_look(c))
+
+
+def _next_look(c: Context) -> float | None:
+    """Seconds until something can have changed that no watch tells us of."""
+    if c.action in {Action.IDLE, Action.REJECTED}:
+        return None
+    if c.action is Action.WAIT:
+        return _LONG_WAIT
+    if c.action not in _JUDGED or c.status.weight.applied != c.status.weight.desired or c.snap.provider_problem:
+        return _WAITING
+    last = clock.parse(c.status.interval_end)
+    if last is None:
+        return _WAITING
+    analysis = c.spec.analysis
+    ripe = last.timestamp() + seconds(analysis.interval) + seconds(analysis.query_offset)
+    return min(max(ripe - c.now.timestamp(), _SOON), _LONG_WAIT)
+
+
+def _status(body: Mapping[str, Any]) -> CanaryRolloutStatus:
+    """The status as it was left; a damaged one counts as none, and everything is found out again."""
+    try:
+        return CanaryRolloutStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return CanaryRolloutStatus()
+
+
+def _event(news: Happening) -> Event:
+    return Event(type=news.type, reason=news.reason, action=news.action, note=news.note, at=news.at)
+
+
+def _explain(problem: ValueError) -> str:
+    """Name the field and what is wrong with it."""
+    if isinstance(problem, ValidationError):
+        first = problem.errors()[0]
+        return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(problem)

@@ -1,0 +1,132 @@
+"""From the decided status to what people and tools read: phase, conditions, events, metric samples. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chaffinch_operator import conditions
+from chaffinch_operator.canary import clock
+from chaffinch_operator.canary.flow import Context, blocked
+from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
+from chaffinch_operator.canary.snapshot import Blocker
+from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition
+
+_PHASES = {
+    Action.IDLE: "Idle", Action.WAIT: "Waiting", Action.START: "Initializing", Action.SHIFT: "Analyzing",
+    Action.PAUSE: "Paused", Action.HOLD: "Holding", Action.PROMOTE: "Promoting", Action.ROLL_BACK: "RollingBack",
+    Action.REJECTED: "RolledBack", Action.ABANDON: "Replacing", Action.RELEASE: "Releasing"}
+_MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
+_WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event to publish: one per decision, named by its reason."""
+
+    type: str
+    reason: Reason
+    action: Action
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSample:
+    """What metrics show of one rollout."""
+
+    namespace: str
+    name: str
+    phase: str
+    weight_percent: int
+    step: int
+    gates: tuple[tuple[str, float, float], ...]
+    """Name, ln E of harm, ln E of safety."""
+
+
+def report(c: Context) -> CanaryRolloutStatus:
+    """The status as it is written: phase, conditions and generation filled in."""
+    found = _conditions(c)
+    old = [conditions.Condition(k.type, k.status, k.reason, k.message, k.observed_generation, k.last_transition_time)  # type: ignore[arg-type]
+           for k in c.status.conditions]
+    merged = conditions.merge(old, found, c.now)
+    listed = [Condition(type=m.type, status=m.status, reason=m.reason, message=m.message,
+                        last_transition_time=m.last_transition_time, observed_generation=m.observed_generation) for m in merged]
+    return c.status.model_copy(update={
+        "conditions": listed, "phase": _phase(c), "observed_generation": c.snap.generation})
+
+
+def invalid(status: CanaryRolloutStatus, generation: int, message: str, now: datetime) -> CanaryRolloutStatus:
+    """The status of a spec that cannot be read: nothing is changed until it is edited."""
+    trio = conditions.trio(ready=False, reconciling=False, stalled=True, reason=Reason.INVALID_SPEC, message=message,
+                           generation=generation)
+    old = {k.type: k for k in status.conditions}
+    kept = [k for k in status.conditions if k.type not in {n.type for n in trio}]
+    fresh = [Condition(type=n.type, status=n.status, reason=n.reason, message=conditions.cut(n.message),
+                       observed_generation=n.observed_generation,
+                       last_transition_time=old[n.type].last_transition_time
+                       if n.type in old and old[n.type].status == n.status else conditions.rfc3339(now)) for n in trio]
+    return status.model_copy(update={"conditions": [*fresh, *kept], "phase": "Invalid", "observed_generation": generation})
+
+
+def happening(before: CanaryRolloutStatus, after: CanaryRolloutStatus) -> Happening | None:
+    """The event of this pass: a decision that was not there before."""
+    old, new = before.last_decision, after.last_decision
+    at = clock.parse(new.at)
+    if (old.action, old.reason, old.at) == (new.action, new.reason, new.at) or at is None:
+        return None
+    warn = new.action in _WARNINGS or new.reason in STALLED
+    return Happening("Warning" if warn else "Normal", new.reason, new.action, new.message, at)
+
+
+def sample(c: Context) -> RolloutSample:
+    """What metrics show."""
+    gates = tuple((g.name, float(g.log_e_harm), float(g.log_e_safe)) for g in c.status.gates if g.log_e_harm)
+    return RolloutSample(c.snap.namespace, c.snap.name, _phase(c), c.status.weight.applied, c.status.step.index, gates)
+
+
+def compact(status: CanaryRolloutStatus) -> dict[str, Any]:
+    """The status as JSON, without what is empty."""
+    pruned = _prune(status.model_dump(by_alias=True, mode="json"))
+    return pruned if isinstance(pruned, dict) else {}
+
+
+def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {k: p for k, v in value.items() if (p := _prune(v)) not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [_prune(v) for v in value]
+    return value
+
+
+def _phase(c: Context) -> str:
+    if c.spec.suspend and c.action in IN_FLIGHT:
+        return "Suspended"
+    return "Progressing" if c.reason is Reason.STEP_WEIGHT else _PHASES[c.action]
+
+
+def _obstacle(c: Context) -> Blocker | None:
+    """What stands in the way of a rollout under way, or of the next one."""
+    found = blocked(c)
+    return found if found is not None and found.reason in STALLED else None
+
+
+def _conditions(c: Context) -> list[conditions.NewCondition]:
+    generation, reason, message = c.snap.generation, c.reason, c.message
+    stalled = reason in STALLED and c.action in {Action.WAIT, Action.REJECTED, Action.PROMOTE}
+    obstacle = _obstacle(c)
+    if obstacle is not None and c.action is not Action.REJECTED:
+        stalled, reason, message = True, obstacle.reason, obstacle.message
+    elif c.spec.suspend and c.action in IN_FLIGHT:
+        reason, message = Reason.SUSPENDED, f"spec.suspend is true: nothing is changed; before: {c.message}"
+    ready = c.action is Action.IDLE and not stalled
+    trio = conditions.trio(ready=ready, reconciling=not ready and not stalled, stalled=stalled, reason=reason,
+                           message=message, generation=generation)
+    moving: conditions.Status = "False"
+    if c.action in _MOVING:
+        moving = "Unknown" if c.spec.suspend and c.action in IN_FLIGHT else "True"
+    elif c.action in {Action.PAUSE, Action.HOLD}:
+        moving = "Unknown"
+    held: conditions.Status = "True" if c.snap.held else "False"
+    hold_reason = Reason.HOLD_INSTALLED if c.snap.held else Reason.HOLD_NOT_INSTALLED
+    return [*trio, conditions.NewCondition("Progressing", moving, c.reason, c.message, generation),
+            conditions.NewCondition("HoldInstalled", held, hold_reason, c.snap.hold_message or hold_reason, generation)]
