@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cluster.addons import Addons
 from cluster.build import Cache
 from cluster.cgroups import ClusterCgroup
 from cluster.components import API_URL, Blueprint
-from cluster.config import Config
+from cluster.config import Addon, Config, parse_addons
 from cluster.console import Console
 from cluster.deadline import wait_until
 from cluster.errors import ClusterError
@@ -26,6 +26,7 @@ API_SECONDS = 60
 RUNTIME_SECONDS = 20
 NODE_SECONDS = 90
 ADDON_SECONDS = 240
+ADDONS_RECORD = "addons.txt"
 READY_POLL_SECONDS = 0.5
 
 
@@ -50,6 +51,28 @@ def up(config: Config, console: Console | None = None) -> None:
         Addons(config, console).apply_missing()
         for addon in config.addons:
             _await(partial(readiness.addon, addon), f"{addon} ready", ADDON_SECONDS, console)
+
+
+def build(config: Config, names: list[str], console: Console) -> None:
+    """Build components into the cache, installing what that takes."""
+    cache = Cache.of(config.cache)
+    if all(map(cache.has, names)):
+        return
+    preconditions.check_for_build(preconditions.Machine.present(config.cache))
+    preconditions.install_packages(console, packages_for_build(names))
+    cache.build(names, console)
+
+
+def packages_for_build(names: Iterable[str]) -> list[str]:
+    """The Debian packages that building and running these takes."""
+    packages = {"pause": ["gcc", "libc6-dev"], "python": ["eatmydata", "mmdebstrap"], "k8s": ["openssl"]}
+    return [package for name in names for package in packages.get(name, [])]
+
+
+def addons_of(config: Config) -> tuple[Addon, ...]:
+    """The add-ons that the cluster was last brought up with."""
+    record = config.root / ADDONS_RECORD
+    return parse_addons(record.read_text().split(",")) if record.exists() else config.addons
 
 
 def restart(config: Config, name: str, console: Console) -> None:
@@ -79,6 +102,7 @@ def _prepare(config: Config, console: Console) -> None:
     preconditions.install_packages(console)
     cache.build(components, console)
     config.root.mkdir(parents=True, exist_ok=True)
+    (config.root / ADDONS_RECORD).write_text(",".join(config.addons))
     host.claim(config, console)
     host.create_network(config)
     ClusterCgroup(config.cgroup).create()

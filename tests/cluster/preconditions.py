@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster import cgroups
@@ -95,9 +95,19 @@ def check(machine: Machine, *, cold: bool) -> None:
             raise PreconditionError(problem, fix)
 
 
-def missing_packages(wanted: Iterable[str], is_installed: Callable[[str], bool]) -> list[str]:
-    """The packages to install."""
-    return [package for package in wanted if not is_installed(package)]
+def check_for_build(machine: Machine) -> None:
+    """The part of `check` that building alone asks for: no root, no kernel features."""
+    check(
+        replace(
+            machine,
+            user=0,
+            network_namespaces=True,
+            file_systems=frozenset({"overlay"}),
+            bridge_filter=True,
+            missing_controllers=frozenset(),
+        ),
+        cold=True,
+    )
 
 
 def installed_packages() -> set[str]:
@@ -106,11 +116,14 @@ def installed_packages() -> set[str]:
     return {line.split()[0] for line in lines if line.endswith(" installed")}
 
 
-def install_packages(console: Console) -> None:
+def install_packages(console: Console, wanted: Iterable[str] = DEBIAN_PACKAGES) -> None:
     """Install the Debian packages that are missing; refresh the list of packages only if apt does not know one."""
-    missing = missing_packages(DEBIAN_PACKAGES, installed_packages().__contains__)
+    installed = installed_packages()
+    missing = [package for package in wanted if package not in installed]
     if not missing:
         return
+    if os.geteuid():
+        raise PreconditionError(f"missing: {', '.join(missing)}", f"sudo apt-get install {' '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with console.step(f"install {' '.join(missing)}"):
         install = reaching_registries(["apt-get", "install", "-yq", "--no-install-recommends", *missing])
