@@ -23,11 +23,17 @@ class Condition(Model):
     """A Kubernetes condition (metav1.Condition)."""
 
     type: Short
+    """Ready, Reconciling, Stalled, Progressing or HoldInstalled."""
     status: Short
+    """True, False or Unknown."""
     reason: Short
+    """Why, as in lastDecision.reason."""
     message: Annotated[str, Field(max_length=2048)]
+    """The same for people, with the numbers."""
     last_transition_time: Time
+    """When status changed last."""
     observed_generation: int
+    """metadata.generation that this was said about."""
 
 
 class Revision(Model):
@@ -58,6 +64,7 @@ class StepStatus(Model):
     """Where the rollout is in spec.steps."""
 
     index: int = 0
+    """Index of the step, from 0."""
     started_at: Time = ""
     """When the step's weight was confirmed; empty until then."""
     canary_requests: int = 0
@@ -70,15 +77,20 @@ class Counts(Model):
     """Events of one arm since the rollout began."""
 
     bad: int = 0
+    """Events that count against the arm."""
     total: int = 0
+    """All events."""
 
 
 class GateStatus(Model):
     """What one gate says, and the evidence it has gathered."""
 
     name: Short
+    """Name of the gate in the spec, or of a default gate."""
     verdict: Verdict = Verdict.NO_DATA
+    """Worst first: Fail, NoData, Inconclusive, Pass."""
     dry_run: bool = False
+    """Judged and reported, never acted on."""
     canary: Counts = Counts()
     baseline: Counts = Counts()
     ratio: Number = ""
@@ -92,7 +104,9 @@ class GateStatus(Model):
     log_e_safe: Number = ""
     """Natural log of the evidence of safety; the gate passes at log(1/beta)."""
     dispersion: Number = ""
+    """Over-dispersion by which the evidence is tempered."""
     last_interval_end: Time = ""
+    """End of the last interval that was folded in."""
     message: Text = ""
     """One sentence with the numbers."""
     design: Short = ""
@@ -107,19 +121,25 @@ class DecisionStatus(Model):
     action: Action = Action.IDLE
     reason: Reason = Reason.PROMOTED
     at: Time = ""
+    """When it was decided."""
     message: Text = ""
+    """The same for people, with the numbers."""
 
 
 class HistoryEntry(Model):
     """How one candidate ended."""
 
     digest: Short
+    """Digest of the candidate's template."""
     image: Annotated[str, Field(max_length=512)] = ""
+    """Image of its first container."""
     result: Short
     """Promoted, RolledBack, Superseded, Reverted or Released."""
     reason: Reason
     at: Time
+    """When it ended."""
     message: Annotated[str, Field(max_length=512)] = ""
+    """The numbers that decided."""
 
 
 class ActionStatus(Model):
@@ -128,8 +148,11 @@ class ActionStatus(Model):
     token: Short
     """The annotation's value."""
     accepted: bool
+    """Whether it made sense and was done."""
     message: Text = ""
+    """What was done, or why not."""
     at: Time = ""
+    """When it was answered."""
 
 
 class Forecast(Model):
@@ -138,19 +161,23 @@ class Forecast(Model):
     requests_needed: int = 0
     """Requests of both arms still needed by the slowest gate."""
     decision_by: Time = ""
+    """When that is reached at the present traffic."""
 
 
 class CanaryRolloutStatus(Model):
     """What is going on, why, and the evidence for it."""
 
     observed_generation: int = 0
+    """metadata.generation that all of this is about."""
     phase: Short = ""
     """For display only; conditions and lastDecision are the truth."""
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_BY_TYPE)] = Field(default=[])
+    """Ready, Reconciling and Stalled as kstatus wants them; Progressing and HoldInstalled beside them."""
     last_decision: DecisionStatus = DecisionStatus()
     stable: Revision | None = None
     candidate: Revision | None = None
     candidate_since: Time = ""
+    """When the candidate was first seen."""
     isolated_hash: Annotated[str, Field(max_length=63)] = ""
     """pod-template-hash that the Service's selector is narrowed to while a canary exists; read by the selector policy."""
     weight: Weight = Weight()
@@ -162,7 +189,9 @@ class CanaryRolloutStatus(Model):
     drained_at: Time = ""
     """When weight zero was read back; scaleDownDelaySeconds counts from here."""
     paused_by_user: bool = False
+    """A person paused the rollout; `resume` goes on."""
     gates: Annotated[list[GateStatus], Field(max_length=12, json_schema_extra=_BY_NAME)] = Field(default=[])
+    """What each gate says, and the evidence it has gathered."""
     forecast: Forecast | None = None
     last_action: ActionStatus | None = None
     promoted_revisions: Annotated[list[Short], Field(max_length=12)] = Field(default=[])
