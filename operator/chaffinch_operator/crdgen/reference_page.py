@@ -19,6 +19,12 @@ _HEAD = """\
 The same text is in the cluster: `kubectl explain {short}.spec`. Fields without a default are optional unless marked
 **required**. Durations are written like `30s`, `5m` or `1h30m`; decimals are strings such as `"0.05"`.
 """
+_RULES = """\
+## Rules
+
+The API server refuses an object that breaks one of these, with this message.
+
+"""
 
 
 def page(kind: Kind, definition: dict[str, Any]) -> str:
@@ -29,7 +35,7 @@ def page(kind: Kind, definition: dict[str, Any]) -> str:
     for name in ("spec", "status"):
         parts.append(f"## {name}\n\n{root['properties'][name]['description']}\n")
         parts += _objects(root["properties"][name], name)
-    parts.append(f"## Rules\n\nThe API server refuses an object that breaks one of these, with this message.\n\n{_rules(root)}")
+    parts.append(_RULES + _rules(root))
     return "\n".join(parts).rstrip() + "\n"
 
 
