@@ -1,10 +1,10 @@
 """A real one-node Kubernetes cluster from pinned packages, for the tests and the demo.
 
-    access = cluster.connect()                     # the cluster that CLUSTER names, started if need be
-    cluster.up(cluster.Config.from_env())          # only the local one
-    with cluster.apiserver.ApiServer() as api:     # etcd and kube-apiserver alone, for integration tests
+    access = cluster.connect()                   # the cluster that CLUSTER names, started if need be
+    cluster.up(cluster.Config.from_env())        # only the local one
+    with cluster.apiserver.ApiServer() as api:   # etcd and kube-apiserver alone, for integration tests
 
-Only the standard library: it runs before there is a virtual environment. Everything that names a version is in versions.py.
+Only the standard library: it runs before there is a virtual environment. All pinned versions are in versions.py.
 Not here: what Chaffinch itself needs in the cluster.
 """
 

@@ -1,10 +1,10 @@
 """How tests and the demo reach a cluster, whichever it is: the local one, kind, or the present kube context.
 
-`CLUSTER=local` (the default): this package's own. Addresses of Services are reachable from inside the network namespace only,
-so run the whole test session there: `python -m cluster exec -- pytest ...`.
+`CLUSTER=local` (the default): this package's own. Addresses of Services are reachable from inside the network namespace
+only, so run the whole test session there: `python -m cluster exec -- pytest ...`.
 `CLUSTER=kind`: made with kind and Docker. It has no add-ons: install a Gateway API implementation with a Gateway
-`gateway-system/public`, metrics-server and a Prometheus Service `monitoring/prometheus:9090` yourself; the manifests here name
-images that only the local cluster has. Not run so far: no Docker engine where this was written.
+`gateway-system/public`, metrics-server and a Prometheus Service `monitoring/prometheus:9090` yourself; the manifests
+here name images that only the local cluster has. Not run so far: no Docker engine where this was written.
 `CLUSTER=current`: the context that kubectl uses now, after asking; with the same expectations.
 """
 
@@ -45,7 +45,10 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A cluster that may be used: commands run as `[*command_prefix, "kubectl", ...]` with `settings` in the environment."""
+    """A cluster that may be used.
+
+    Commands run as `[*command_prefix, "kubectl", ...]` with `settings` added to the environment.
+    """
 
     platform: Platform
     kubeconfig: Path

@@ -28,7 +28,7 @@ skip_mount_home = "true"
 
 
 def build_image(config: Config, containerfile: Path, tag: str, context: Path, console: Console) -> bool:
-    """Build `tag` and import it into the running cluster unless it is there, made of the same files; whether it was built."""
+    """Build `tag` and import it unless the cluster has it, made of the same files; whether it was built."""
     if not containerfile.is_file():
         raise ClusterError(f"no Containerfile at {containerfile}")
     store = _running_store(config)
@@ -73,7 +73,7 @@ class ImageBuilder:
         self._settings = {"CONTAINERS_STORAGE_CONF": str(self._folder / "storage.conf")}
 
     def provide_base(self, config: Config) -> None:
-        """Copy the base image into the storage when it is new there; by its recipe, the name alone would keep an old one."""
+        """Copy the base image into the storage when its recipe is new there; its name would say nothing."""
         stamp = self._folder / f"base-{key('python')}"
         if stamp.exists():
             return

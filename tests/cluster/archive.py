@@ -1,7 +1,7 @@
 """Writes a container image as a docker-archive, without any image tool.
 
-containerd, skopeo and buildah read it. Everything in it is owned by root and dated 1970, so the same content has the same
-digest.
+containerd, skopeo and buildah read it. Everything in it is owned by root and dated 1970, so the same content has the
+same digest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_archive(target: Path, tag: str, config: Mapping[str, Any], layers: Seq
 
 
 def write_layer(target: Path, files: Mapping[str, Path]) -> None:
-    """Write a layer tar with `files`: path in the image -> file here. Links are followed: their target would be missing."""
+    """Write a layer tar with `files`: path in the image -> file here; links are followed."""
     with tarfile.open(target, "w") as layer:
         for inside, path in sorted(files.items()):
             layer.add(path.resolve(), inside.lstrip("/"), filter=_normalised)

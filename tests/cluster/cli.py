@@ -11,7 +11,6 @@ from pathlib import Path
 
 from cluster import environment, lifecycle, status, teardown
 from cluster.app_image import build_image, import_archive
-from cluster.build import Cache
 from cluster.config import ADDONS, Config, parse_addons
 from cluster.console import Console
 from cluster.errors import ClusterError

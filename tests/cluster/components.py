@@ -1,8 +1,7 @@
-"""The processes of the cluster: how each is started and which files it reads. Only descriptions; supervision.py starts them."""
+"""The processes of the cluster: how each is started and which files it reads; supervision.py starts them."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cluster.errors import ClusterError
 HERE = Path(__file__).resolve().parent
 ETCD_URL = "http://127.0.0.1:2379"
 API_SERVER = "127.0.0.1:6443"
+SYSTEM_PYTHON = "/usr/bin/python3"  # not that of the caller, which may be another one the next time
 API_URL = f"https://{API_SERVER}"
 
 
@@ -181,7 +181,7 @@ class Blueprint:
         program = HERE / "netpol.py"
         files = (self._pki / "ca.crt", self._pki / "admin.crt", self._pki / "admin.key")
         return Component(
-            "netpol", program.name, (sys.executable, str(program), API_SERVER, *(str(file) for file in files))
+            "netpol", program.name, (SYSTEM_PYTHON, str(program), API_SERVER, *(str(file) for file in files))
         )
 
     def _built(

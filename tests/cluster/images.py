@@ -1,7 +1,7 @@
 """The images of the add-ons and the base image, made from built components, and their import into containerd.
 
-Every name starts with `localhost/`, so that nothing can be pulled by accident; never the tag `latest`, whose pull policy is
-Always.
+Every name starts with `localhost/`, so that nothing can be pulled by accident; never the tag `latest`, whose pull
+policy is Always.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Brings a cluster up, or brings back whatever of it is missing; safe to run at any time, and again after any interruption."""
+"""Brings a cluster up, or brings back what of it is missing; safe to run at any time, after any interruption."""
 
 from __future__ import annotations
 

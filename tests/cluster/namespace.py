@@ -66,5 +66,7 @@ def dns_resolves(server: str, name: str) -> bool:
             reply = query.recv(DNS_REPLY_BYTES)
         except OSError:
             return False
+    flags: int
+    answers: int
     flags, _, answers = struct.unpack(">3H", reply[2:8])
     return answers > 0 and flags & RESPONSE_CODE_MASK == 0

@@ -1,153 +1,210 @@
-"""Enforces NetworkPolicy (networking.k8s.io/v1) for the bridge CNI with nftables. Run it in the cluster's netns.
+"""Enforces NetworkPolicy (networking.k8s.io/v1) on the node with nftables; the bridge plugin enforces none.
 
-netpol.py SERVER CA CERT KEY     polls the API every half second and replaces the table in one transaction on change.
-Bridged pod-to-pod traffic passes the forward hook because br_netfilter is on (bridge-nf-call-iptables = 1).
+    netpol.py SERVER CA CERTIFICATE KEY          started by the supervisor inside the cluster's network namespace
+
+Polls the API twice a second and replaces one table in a single transaction when something changed. Bridged traffic from
+pod to pod passes the forward hook because bridge-nf-call-iptables is on. A test bench, not a product: a new pod is
+unprotected for up to half a second, IPv4 only. Runs as a plain script, so it imports nothing of this package.
 """
 
-import http.client, json, ssl, subprocess, sys, time
+from __future__ import annotations
 
-server, ca, cert, key = sys.argv[1:]
-tls = ssl.create_default_context(cafile=ca)
-tls.load_cert_chain(cert, key)
+import http.client
+import json
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-
-def listing(path):
-    c = http.client.HTTPSConnection(server, context=tls, timeout=5)
-    try:
-        c.request("GET", path)
-        return json.load(c.getresponse())["items"]
-    finally:
-        c.close()
-
-
-def matches(selector, labels):
-    for k, v in (selector.get("matchLabels") or {}).items():
-        if labels.get(k) != v:
-            return False
-    for e in selector.get("matchExpressions") or []:
-        have, vals = labels.get(e["key"]), e.get("values", [])
-        if not {
-            "In": have in vals,
-            "NotIn": have not in vals,
-            "Exists": have is not None,
-            "DoesNotExist": have is None,
-        }[e["operator"]]:
-            return False
-    return True
+POLL_SECONDS = 0.5
+REQUEST_SECONDS = 5
+LISTINGS = ("/apis/networking.k8s.io/v1/networkpolicies", "/api/v1/pods", "/api/v1/namespaces")
+Object = Mapping[str, Any]
 
 
-def build(policies, pods, namespaces):
-    pods = [
-        p
-        for p in pods
-        if p["status"].get("podIP")
-        and not p["spec"].get("hostNetwork")
-        and p["status"].get("phase") in ("Running", "Pending")
-    ]
-    nslabels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in namespaces}
-    labels = lambda p: p["metadata"].get("labels", {})
-    ip = lambda p: p["status"]["podIP"]
-    quoted = lambda ips: "{ " + ", ".join(sorted(ips)) + " }"
+def matches(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector selects something with these labels."""
+    wanted = selector.get("matchLabels") or {}
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _meets(requirement, labels.get(requirement["key"])) for requirement in selector.get("matchExpressions") or []
+    )
 
-    def peers(peer, ns, side):
-        """nft matches (one or none) for a NetworkPolicyPeer."""
-        if "ipBlock" in peer:
-            m = f"ip {side} {peer['ipBlock']['cidr']}"
-            if peer["ipBlock"].get("except"):
-                m += f" ip {side} != {quoted(peer['ipBlock']['except'])}"
-            return [m]
-        nsel, psel = peer.get("namespaceSelector"), peer.get("podSelector") or {}
-        ips = [
-            ip(p)
-            for p in pods
-            if matches(psel, labels(p))
-            and (
-                p["metadata"]["namespace"] == ns
-                if nsel is None
-                else matches(nsel, nslabels.get(p["metadata"]["namespace"], {}))
-            )
+
+def _meets(requirement: Object, present: str | None) -> bool:
+    values = requirement.get("values") or []
+    return {
+        "In": present in values,
+        "NotIn": present not in values,
+        "Exists": present is not None,
+        "DoesNotExist": present is None,
+    }[requirement["operator"]]
+
+
+def addresses_set(addresses: Iterable[str]) -> str:
+    """An anonymous set in the language of nft."""
+    return "{ " + ", ".join(sorted(addresses)) + " }"
+
+
+class Pod:
+    """What matters of a pod."""
+
+    def __init__(self, found: Object) -> None:
+        self.namespace: str = found["metadata"]["namespace"]
+        self.labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+        self.address: str = found["status"]["podIP"]
+        self._containers: list[Object] = found["spec"]["containers"]
+
+    def port_numbers(self, name: str, protocol: str) -> list[int]:
+        """The numbers of a named port."""
+        ports = (port for container in self._containers for port in container.get("ports") or [])
+        return [p["containerPort"] for p in ports if p.get("name") == name and p.get("protocol", "TCP") == protocol]
+
+
+def in_network(found: Object) -> bool:
+    """Whether a pod has an address of its own that is in use."""
+    status = found["status"]
+    return bool(
+        status.get("podIP") and not found["spec"].get("hostNetwork") and status.get("phase") in ("Running", "Pending")
+    )
+
+
+class Ruleset:
+    """Collects the rules of one direction: `own` is the address of the selected pods, `other` that of their peers."""
+
+    def __init__(self, pods: list[Pod], namespaces: Mapping[str, Mapping[str, str]], direction: str) -> None:
+        self._pods = pods
+        self._namespaces = namespaces
+        self._ingress = direction == "Ingress"
+        self._own, self._other = ("daddr", "saddr") if self._ingress else ("saddr", "daddr")
+        self._peers = "from" if self._ingress else "to"
+        self._rules: list[str] = []
+        self._isolated: set[str] = set()
+        self.direction = direction
+
+    def add(self, policy: Object) -> None:
+        """Add what a policy allows, and isolate the pods that it selects."""
+        namespace, spec = policy["metadata"]["namespace"], policy["spec"]
+        kinds = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
+        selector = spec.get("podSelector") or {}
+        chosen = [pod for pod in self._pods if pod.namespace == namespace and matches(selector, pod.labels)]
+        if self.direction not in kinds or not chosen:
+            return
+        self._isolated.update(pod.address for pod in chosen)
+        for rule in spec.get(self.direction.lower()) or []:
+            self._add_rule(rule, namespace, chosen)
+
+    def text(self) -> list[str]:
+        """The chain."""
+        drop = [f"    ip {self._own} {addresses_set(self._isolated)} counter drop"] if self._isolated else []
+        return [f"  chain {self.direction.lower()} {{", *self._rules, *drop, "  }"]
+
+    def _add_rule(self, rule: Object, namespace: str, chosen: list[Pod]) -> None:
+        listed = rule.get(self._peers)
+        peers = [match for peer in listed for match in self._peer(peer, namespace)] if listed else [""]
+        for port, targets in self._ports(rule.get("ports"), chosen):
+            own = addresses_set(pod.address for pod in targets)
+            self._rules += [f"    ip {self._own} {own} {peer} {port} return" for peer in peers]
+
+    def _peer(self, peer: Object, namespace: str) -> list[str]:
+        """The match of a peer; none when it selects nobody."""
+        if block := peer.get("ipBlock"):
+            excepted = block.get("except")
+            but = f" ip {self._other} != {addresses_set(excepted)}" if excepted else ""
+            return [f"ip {self._other} {block['cidr']}{but}"]
+        selector = peer.get("podSelector") or {}
+        found = [
+            pod.address
+            for pod in self._pods
+            if matches(selector, pod.labels) and self._in_namespaces(pod, peer.get("namespaceSelector"), namespace)
         ]
-        return [f"ip {side} {quoted(ips)}"] if ips else []
+        return [f"ip {self._other} {addresses_set(found)}"] if found else []
 
-    def named(pod, name, proto):
-        return [
-            str(q["containerPort"])
-            for c in pod["spec"]["containers"]
-            for q in c.get("ports", [])
-            if q.get("name") == name and q.get("protocol", "TCP") == proto
-        ]
+    def _in_namespaces(self, pod: Pod, selector: Object | None, namespace: str) -> bool:
+        if selector is None:
+            return pod.namespace == namespace
+        return matches(selector, self._namespaces.get(pod.namespace, {}))
 
-    def ports(spec, targets):
-        """[(nft match, targets)] for the ports of a rule; named ports are looked up in each destination pod."""
-        if not spec:
-            return [("", targets)]
-        out = []
-        for p in spec:
-            proto, port = p.get("protocol", "TCP"), p.get("port")
-            if port is None:
-                out.append((f"meta l4proto {proto.lower()}", targets))
-            elif isinstance(port, int):
-                out.append(
-                    (f"{proto.lower()} dport {port}" + (f"-{p['endPort']}" if p.get("endPort") else ""), targets)
-                )
+    def _ports(self, ports: list[Object] | None, chosen: list[Pod]) -> Iterator[tuple[str, list[Pod]]]:
+        """The match of each port, and the selected pods for which it holds; a named port is looked up in each pod."""
+        if not ports:
+            yield "", chosen
+        for port in ports or []:
+            protocol, number = port.get("protocol", "TCP"), port.get("port")
+            if number is None:
+                yield f"meta l4proto {protocol.lower()}", chosen
+            elif isinstance(number, int):
+                end = f"-{port['endPort']}" if port.get("endPort") else ""
+                yield f"{protocol.lower()} dport {number}{end}", chosen
             else:
-                for t in targets or []:
-                    out += [(f"{proto.lower()} dport {n}", [t]) for n in named(t, port, proto)]
-        return out
+                yield from self._named_ports(protocol, number, chosen)
 
-    chains, isolated = {"ingress": [], "egress": []}, {"ingress": set(), "egress": set()}
-    for pol in policies:
-        ns, spec = pol["metadata"]["namespace"], pol["spec"]
-        chosen = [
-            p for p in pods if p["metadata"]["namespace"] == ns and matches(spec.get("podSelector") or {}, labels(p))
-        ]
-        kinds = spec.get("policyTypes") or ["Ingress"] + (["Egress"] if "egress" in spec else [])
-        if not chosen:
-            continue
-        for kind, me, other, field in (("Ingress", "daddr", "saddr", "from"), ("Egress", "saddr", "daddr", "to")):
-            if kind not in kinds:
-                continue
-            name = kind.lower()
-            isolated[name] |= {ip(p) for p in chosen}
-            for rule in spec.get(name) or []:
-                who = [m for q in rule[field] for m in peers(q, ns, other)] if rule.get(field) else [""]
-                for port, targets in ports(rule.get("ports"), chosen if name == "ingress" else None):
-                    mine = quoted(ip(p) for p in (targets if name == "ingress" else chosen))
-                    chains[name] += [f"    ip {me} {mine} {w} {port} return" for w in who]
-    text = ["table ip netpol", "delete table ip netpol", "table ip netpol {"]
-    for name, me in (("egress", "saddr"), ("ingress", "daddr")):
-        text += [f"  chain {name} {{", *chains[name]]
-        if isolated[name]:
-            text.append(f"    ip {me} {quoted(isolated[name])} counter drop")
-        text.append("  }")
-    text += [
-        "  chain forward {",
-        "    type filter hook forward priority -5; policy accept;",
-        "    ct state established,related accept",
-        "    jump egress",
-        "    jump ingress",
-        "  }",
-        "  chain input {",
-        "    type filter hook input priority -5; policy accept;",
-        "    ct state established,related accept",
-        "    jump egress",
-        "  }",
-        "}",
+    def _named_ports(self, protocol: str, name: str, chosen: list[Pod]) -> Iterator[tuple[str, list[Pod]]]:
+        if self._ingress:
+            for pod in chosen:
+                for number in pod.port_numbers(name, protocol):
+                    yield f"{protocol.lower()} dport {number}", [pod]
+            return
+        # the destinations decide; which of them a rule means is said by its peers already
+        for number in sorted({number for pod in self._pods for number in pod.port_numbers(name, protocol)}):
+            yield f"{protocol.lower()} dport {number}", chosen
+
+
+def table(policies: list[Object], pods: list[Object], namespaces: list[Object]) -> str:
+    """The transaction that replaces the table."""
+    labels = {found["metadata"]["name"]: found["metadata"].get("labels") or {} for found in namespaces}
+    reachable = [Pod(found) for found in pods if in_network(found)]
+    chains: list[str] = []
+    for direction in ("Egress", "Ingress"):
+        rules = Ruleset(reachable, labels, direction)
+        for policy in policies:
+            rules.add(policy)
+        chains += rules.text()
+    accept = "policy accept;"
+    established = "    ct state established,related accept"
+    hooks = [
+        *["  chain forward {", f"    type filter hook forward priority -5; {accept}", established],
+        *["    jump egress", "    jump ingress", "  }"],
+        *[
+            "  chain input {",
+            f"    type filter hook input priority -5; {accept}",
+            established,
+            "    jump egress",
+            "  }",
+        ],
     ]
-    return "\n".join(text) + "\n"
+    lines = ["table ip netpol", "delete table ip netpol", "table ip netpol {", *chains, *hooks, "}"]
+    return "\n".join(lines) + "\n"
 
 
-last = None
-while True:
+def listing(server: str, tls: ssl.SSLContext, path: str) -> list[Object]:
+    """The items of a list."""
+    connection = http.client.HTTPSConnection(server, context=tls, timeout=REQUEST_SECONDS)
     try:
-        now = build(
-            listing("/apis/networking.k8s.io/v1/networkpolicies"),
-            listing("/api/v1/pods"),
-            listing("/api/v1/namespaces"),
-        )
-        if now != last:
-            subprocess.run(["nft", "-f", "-"], input=now.encode(), check=True)
-            last = now
-    except (OSError, KeyError, http.client.HTTPException, subprocess.CalledProcessError) as e:
-        print("netpol:", e, flush=True)
-    time.sleep(0.5)
+        connection.request("GET", path)
+        items: list[Object] = json.load(connection.getresponse())["items"]
+    finally:
+        connection.close()
+    return items
+
+
+def enforce(server: str, authority: str, certificate: str, key: str) -> None:
+    """Poll and enforce, for ever."""
+    tls = ssl.create_default_context(cafile=authority)
+    tls.load_cert_chain(certificate, key)
+    applied = ""
+    while True:
+        try:
+            wanted = table(*(listing(server, tls, path) for path in LISTINGS))
+            if wanted != applied:
+                subprocess.run(["nft", "-f", "-"], input=wanted.encode(), check=True)
+                applied = wanted
+        except (OSError, KeyError, ValueError, http.client.HTTPException, subprocess.CalledProcessError) as error:
+            sys.stdout.write(f"netpol: {error}\n")
+            sys.stdout.flush()
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    enforce(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Whether the cluster is REALLY ready: judged by what it answers now, not by conditions that an earlier run left in etcd.
+"""Whether the cluster is REALLY ready: judged by what it answers now, not by what an earlier run left in etcd.
 
 Every check returns what is wrong, or an empty string.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cluster import host
@@ -41,9 +41,9 @@ class Readiness:
 
     def node(self, since: float | None = None) -> str:
         """The node is Ready, and kubelet has renewed its lease lately, or after the time `since`."""
-        fresh = datetime.now(timezone.utc) - timedelta(seconds=LEASE_SECONDS)
+        fresh = datetime.now(UTC) - timedelta(seconds=LEASE_SECONDS)
         if since is not None:
-            fresh = datetime.fromtimestamp(since, timezone.utc)
+            fresh = datetime.fromtimestamp(since, UTC)
         try:
             lease = self._kubectl.json("get", "lease", self._config.name, "-n=kube-node-lease")
             node = self._kubectl.json("get", "node", self._config.name)

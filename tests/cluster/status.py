@@ -62,7 +62,8 @@ def status(config: Config) -> Status:
     addresses = ("", "")
     if processes.get("apiserver"):
         readiness = Readiness(config)
-        checks = {"node": readiness.node(), **{addon: readiness.addon(addon) for addon in config.addons}}
+        checks: dict[str, str] = {"node": readiness.node()}
+        checks.update((addon, readiness.addon(addon)) for addon in config.addons)
         problems = {name: problem for name, problem in checks.items() if problem}
         addresses = _addresses(config, readiness)
     return Status(

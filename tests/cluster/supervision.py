@@ -1,7 +1,7 @@
 """Starts, finds and stops the cluster's processes.
 
-There are no pid files that could go stale: a component is the process in the cluster's cgroup that runs its program. That
-holds after a crash, a reboot and an interrupted start alike.
+There are no pid files that could go stale: a component is the process in the cluster's cgroup that runs its program.
+That holds after a crash, a reboot and an interrupted start alike.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ends a cluster so that nothing of it is left: processes, mounts, namespaces, cgroups, sockets, links, kernel settings.
+"""Ends a cluster so that nothing is left: processes, mounts, namespaces, cgroups, sockets, links, kernel settings.
 
-What stays is the data in the cluster's folder (unless purged): to it the next `up` looks like a start after a power cut. Works
-on a cluster in any state, half-started and half-dead ones too: nothing here needs the API server.
+What stays is the data in the cluster's folder (unless purged): to it the next `up` looks like a start after a power
+cut. Works on a cluster in any state, half-started and half-dead ones too: nothing here needs the API server.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EPHEMERAL = ("containerd/state", "containerd/ipam", "addons", "helm", "kube-cach
 
 
 def down(config: Config, *, purge: bool = False, console: Console | None = None) -> None:
-    """End the cluster; `purge` also removes its data, volumes and certificates, but not the cache of built components."""
+    """End the cluster; `purge` also removes its data, volumes and certificates, but no built component."""
     console = console or Console()
     with exclusive(lock_file(config), console), console.step(f"down {config.name}"):
         volumes = volumes_in(config.root / "etcd") if purge else []
