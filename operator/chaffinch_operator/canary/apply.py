@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaffinch_operator import names
 from chaffinch_operator.canary import objects
 from chaffinch_operator.canary.plan import Apply, Delete, Isolate, Operation, Unisolate, Unpause
 from chaffinch_operator.canary.report import compact
+from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, HTTPROUTES, SERVICES, Kube
 
@@ -32,17 +32,18 @@ async def _do(kube: Kube, namespace: str, operation: Operation) -> None:
             await kube.apply(_RESOURCES[kind], body)
         case Delete(kind, name):
             await kube.delete(_RESOURCES[kind], name, namespace)
-        case Isolate(service, wanted):
-            await kube.apply(SERVICES, objects.isolation_note(service, namespace, wanted))
-        case Unisolate(service, version):
-            await kube.patch(SERVICES, service, namespace, _without_isolation(version))
+        case Isolate(service, rollout):
+            await kube.apply(SERVICES, objects.isolation_note(service, namespace, rollout))
+        case Unisolate(service):
+            await _unisolate(kube, namespace, service)
         case Unpause(deployment, version):
             await kube.patch(DEPLOYMENTS, deployment, namespace, [
                 {"op": "test", "path": "/metadata/resourceVersion", "value": version},
                 {"op": "remove", "path": "/spec/paused"}])
 
 
-def _without_isolation(version: str) -> dict[str, Any]:
-    """A merge patch with a precondition: removes our note, and the selector's key where it still is."""
-    return {"metadata": {"resourceVersion": version, "annotations": {names.ANNOTATION_ISOLATED: None}},
-            "spec": {"selector": {"pod-template-hash": None}}}
+async def _unisolate(kube: Kube, namespace: str, service: str) -> None:
+    """Remove our note, upon which the policy widens the selector; do it ourselves where it did not."""
+    body = await kube.apply(SERVICES, objects.isolation_note(service, namespace, ""))
+    if HASH_LABEL in (body["spec"].get("selector") or {}):
+        await kube.patch(SERVICES, service, namespace, {"spec": {"selector": {HASH_LABEL: None}}})

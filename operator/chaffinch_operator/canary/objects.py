@@ -70,13 +70,15 @@ def route(spec: CanaryRolloutSpec, snap: Snapshot, routing: GatewayAPIRouting, w
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": body}
 
 
-def isolation_note(service: str, namespace: str, pod_template_hash: str) -> Body:
+def isolation_note(service: str, namespace: str, rollout: str) -> Body:
     """A server-side apply of one annotation, so that the selector policy narrows the Service in that very write.
 
-    The policy's change belongs to no field manager, so the owner's next server-side apply meets no conflict.
+    The policy's change belongs to no field manager, so the owner's next server-side apply meets no conflict. Without
+    a rollout the annotation goes, and the policy widens the selector again.
     """
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {
-        "name": service, "namespace": namespace, "annotations": {names.ANNOTATION_ISOLATED: pod_template_hash}}}
+    notes = {names.ANNOTATION_ISOLATED: rollout} if rollout else {}
+    return {"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": service, "namespace": namespace, "annotations": notes}}
 
 
 def owned(body: Mapping[str, Any], uid: str) -> bool:

@@ -37,18 +37,17 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Isolate:
-    """Have the selector policy narrow the Service to stable's pods."""
+    """Have the selector policy narrow the Service to stable's pods, status.isolatedHash."""
 
     service: str
-    pod_template_hash: str
+    rollout: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unisolate:
-    """Give the Service its own selector back, if it is still as it was seen."""
+    """Give the Service its own selector back."""
 
     service: str
-    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def finished(c: Context) -> bool:
     """For a deletion: whether nothing of ours is left to do."""
     if c.snap.namespace_deleting:
         return True
-    isolated = c.snap.service is not None and bool(c.snap.service.isolated_note)
+    isolated = c.snap.service is not None and c.snap.service.narrowed
     return torn_down(c) and not isolated and not tuple(_release(c))
 
 
@@ -172,14 +171,14 @@ def _selector(c: Context) -> Iterator[Operation]:
     if service is None:
         return
     if c.status.isolated_hash and not _isolated(c):
-        yield Isolate(name, c.status.isolated_hash)
-    elif not c.status.isolated_hash and service.isolated_note:
-        yield Unisolate(name, service.resource_version)
+        yield Isolate(name, c.snap.name)
+    elif not c.status.isolated_hash and service.narrowed:
+        yield Unisolate(name)
 
 
 def _release(c: Context) -> Iterator[Operation]:
     target, candidate, service = c.snap.target, c.status.candidate, c.snap.service
-    if target is None or not target.paused or (service is not None and service.isolated_note):
+    if target is None or not target.paused or (service is not None and service.narrowed):
         return
     if c.snap.deleting:
         stable = c.status.stable

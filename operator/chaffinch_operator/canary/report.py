@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from chaffinch_operator import conditions
 from chaffinch_operator.canary import clock
@@ -23,7 +23,7 @@ _WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
 class Happening:
     """An event to publish: one per decision, named by its reason."""
 
-    type: str
+    type: Literal["Normal", "Warning"]
     reason: Reason
     action: Action
     note: str

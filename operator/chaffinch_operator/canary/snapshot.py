@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from chaffinch_operator.canary.reasons import Reason
+from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.status import Revision
 
 
@@ -65,7 +66,12 @@ class Service:
     ports: tuple[int, ...]
     app_protocol: str = ""
     isolated_note: str = ""
-    """Our annotation on it: the hash it was last asked to be narrowed to."""
+    """Our annotation on it: the CanaryRollout it is narrowed for."""
+
+    @property
+    def narrowed(self) -> bool:
+        """Its selector is, or is marked to be, narrowed to one revision."""
+        return bool(self.isolated_note) or HASH_LABEL in self.selector
 
 
 @dataclass(frozen=True, slots=True)
