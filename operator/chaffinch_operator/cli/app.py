@@ -13,16 +13,9 @@ if TYPE_CHECKING:
     from chaffinch_operator.cli.session import Session
 
 app = typer.Typer(
-    name="kubectl chaffinch", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="kubectl chaffinch", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]})
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the CanaryRollout.",
-                                     autocompletion=complete.rollout_names)]
-AnyName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of the CanaryRollout; default: all.",
-                                               autocompletion=complete.rollout_names)]
-Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
-                                        help="How long to wait for the operator's answer.")]
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 _SIZES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -34,6 +27,19 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _SIZES[match[2]]
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the CanaryRollout.",
+                                     autocompletion=complete.rollout_names)]
+AnyName = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the CanaryRollout; default: all.",
+                                               autocompletion=complete.rollout_names)]
+Watch = Annotated[bool, typer.Option(
+    "--watch", "-w", help="Go on looking; without a terminal, a line per change.")]
+UntilDone = Annotated[bool, typer.Option(
+    "--until-done", help="Watch until the rollout is over. Exit code: 0 promoted, 3 rolled back, 4 stalled, 1 time is up.")]
+TimeLimit = Annotated[float | None, typer.Option(
+    "--timeout", parser=_seconds, metavar="DURATION", help="Stop watching after this time, such as 90s, 30m or 2h.")]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
+                                        help="How long to wait for the operator's answer.")]
 @app.callback()
 @global_flags
 def _chaffinch() -> None:
@@ -45,12 +51,10 @@ def _chaffinch() -> None:
 async def status(
     session: "Session",
     name: AnyName = None,
-    all_namespaces: Everywhere = False,  # noqa: FBT002
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on looking; without a terminal, a line per change.")] = False,  # noqa: FBT002
-    until_done: Annotated[bool, typer.Option("--until-done", help="Watch until the rollout is over. Exit code: 0 promoted, "
-                                             "3 rolled back, 4 stalled, 1 time is up.")] = False,  # noqa: FBT002
-    timeout: Annotated[float | None, typer.Option("--timeout", parser=_seconds, metavar="DURATION",
-                                                  help="Stop watching after this time, such as 90s, 30m or 2h.")] = None,
+    all_namespaces: Everywhere = False,
+    watch: Watch = False,
+    until_done: UntilDone = False,
+    timeout: TimeLimit = None,  # noqa: ASYNC109 -- of the watch
 ) -> int:
     """Show one rollout on one screen, or all in a table."""
     from chaffinch_operator.cli import look  # noqa: PLC0415 -- keeps --help quick
@@ -72,7 +76,7 @@ async def status(
 @app.command()
 @with_flags
 async def explain(session: "Session", name: Name) -> int:
-    """Say why the last decision was made: sentences, counts and evidence."""
+    """Say why the last decision was made."""
     from chaffinch_operator.cli import look  # noqa: PLC0415 -- keeps --help quick
 
     return await look.show_why(session, name)
@@ -89,31 +93,31 @@ async def _ask(session: "Session", name: str, verb: str, timeout: float) -> int:
 async def promote(
     session: "Session",
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Release the candidate now, without full evidence.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Release the candidate now, without full evidence.")] = False,
     timeout: Timeout = 10.0,  # noqa: ASYNC109 -- of the operator
 ) -> int:
-    """Let a paused rollout go on; with --force release the candidate at once."""
+    """Let a rollout go on; with --force, release it."""
     return await _ask(session, name, "promote-force" if force else "promote", timeout)
 
 
 @app.command()
 @with_flags
 async def abort(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
-    """Roll the candidate back: all traffic to stable at once."""
+    """Roll back: all traffic to stable at once."""
     return await _ask(session, name, "abort", timeout)
 
 
 @app.command()
 @with_flags
 async def retry(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
-    """Start over with a candidate that was rolled back."""
+    """Try a candidate again that was rolled back."""
     return await _ask(session, name, "retry", timeout)
 
 
 @app.command()
 @with_flags
 async def pause(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
-    """Keep the present weight; analysis goes on, and harm still rolls back."""
+    """Keep the present weight; analysis goes on."""
     return await _ask(session, name, "pause", timeout)
 
 
@@ -129,12 +133,12 @@ async def resume(session: "Session", name: Name, timeout: Timeout = 10.0) -> int
 async def cleanup(
     session: "Session",
     name: AnyName = None,
-    everything: Annotated[bool, typer.Option("--all", help="All CanaryRollouts of the namespace.")] = False,  # noqa: FBT002
-    all_namespaces: Everywhere = False,  # noqa: FBT002
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002
-    force: Annotated[bool, typer.Option("--force", help="Also while an operator is running.")] = False,  # noqa: FBT002
+    everything: Annotated[bool, typer.Option("--all", help="All CanaryRollouts of the namespace.")] = False,
+    all_namespaces: Everywhere = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while an operator is running.")] = False,
 ) -> int:
-    """Undo what an uninstalled operator left behind, so that its CanaryRollouts can be deleted."""
+    """Undo what an uninstalled operator left behind."""
     from chaffinch_operator.cli import cleanup as work  # noqa: PLC0415 -- keeps --help quick
 
     if (name is None) == (not everything):

@@ -3,6 +3,7 @@
 from chaffinch_operator.canary.status import ActionStatus
 from chaffinch_operator.cli.documents import action_document
 from chaffinch_operator.cli.failures import FAILED, OK
+from chaffinch_operator.cli.hints import OPERATOR_PODS
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
 from chaffinch_operator.cli.session import Session
 from chaffinch_operator.cli.world import Gateway
@@ -45,8 +46,9 @@ def _tell(session: Session, rollout: Rollout, verb: str, request: str, answer: A
         session.say(f"{rollout.key}: {verb} accepted. {message}".rstrip())
     if answer is None:
         session.warn(f"error: {rollout.key}: {message}; the request stands and is carried out once it is back")
-        session.warn("hint: is it running? kubectl get pods -A -l app.kubernetes.io/name=chaffinch-operator")
-        session.warn(f"hint: to withdraw: kubectl annotate canaryrollout {rollout.name}{session.where} {ANNOTATION_ACTION}-")
+        session.warn(f"hint: is it running? {OPERATOR_PODS}")
+        session.warn("hint: to withdraw: "
+                     f"kubectl annotate canaryrollout {rollout.name}{session.where} {ANNOTATION_ACTION}-")
     elif result == "refused":
         session.warn(f"error: {rollout.key}: {verb} refused. {message}".rstrip())
         session.warn(f"hint: what is going on: kubectl chaffinch status {rollout.name}{session.where}")

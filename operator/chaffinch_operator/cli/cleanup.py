@@ -77,7 +77,8 @@ async def clean_up(session: Session, request: Request) -> int:
         _confirm(session, rollouts, request)
         failures = 0
         for namespace in sorted({r.namespace for r in rollouts}):
-            failures += await _clean_namespace(session, gateway, namespace, [r for r in rollouts if r.namespace == namespace])
+            mine = [r for r in rollouts if r.namespace == namespace]
+            failures += await _clean_namespace(session, gateway, namespace, mine)
     return FAILED if failures else OK
 
 
@@ -99,7 +100,8 @@ async def _refuse_beside_operator(session: Session, gateway: Gateway) -> None:
         if lease["metadata"]["name"] == _LEASE_NAME and spec.get("holderIdentity") and renewed is not None and (
                 session.world.now() - renewed < _LEASE_IS_FRESH):
             raise DeclinedError(
-                f"an operator is running ({spec['holderIdentity']}, in {lease['metadata']['namespace']}): it would undo this",
+                f"an operator is running ({spec['holderIdentity']}, in {lease['metadata']['namespace']}): "
+                "it would undo this",
                 "delete the CanaryRollout instead, the operator cleans up; or scale the operator down first; "
                 "or insist with --force")
 
@@ -164,7 +166,8 @@ async def _drain_route(gateway: Gateway, rollout: Rollout, report: Report) -> No
 def without_backend(route: Object, service: str) -> list[Object] | None:
     """The route's rules without that Service; None when it is in none of them."""
     rules = route.get("spec", {}).get("rules", [])
-    kept = [{**rule, "backendRefs": [b for b in rule.get("backendRefs", []) if b.get("name") != service]} for rule in rules]
+    kept = [{**rule, "backendRefs": [b for b in rule.get("backendRefs", []) if b.get("name") != service]}
+            for rule in rules]
     return None if kept == rules else kept
 
 
@@ -218,8 +221,9 @@ async def _strip_finalizer(gateway: Gateway, rollout: Rollout, report: Report) -
     finalizers = obj["metadata"].get("finalizers", []) if obj else []
     if obj is None or FINALIZER not in finalizers:
         return
-    await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {"metadata": {
-        "resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": [f for f in finalizers if f != FINALIZER]}})
+    kept = [f for f in finalizers if f != FINALIZER]
+    await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {
+        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}})
     report.did(CANARYROLLOUTS, rollout.namespace, rollout.name,
                "finalizer removed" + (", gone now" if rollout.deleting else "; it can be deleted now"))
 

@@ -31,9 +31,16 @@ def script(shell: Shell) -> str:
     """The completion script."""
     if shell is Shell.KUBECTL:
         return KUBECTL_SCRIPT
-    from typer.completion import get_completion_script  # noqa: PLC0415 -- rarely needed
+    from typer.completion import get_completion_script  # type: ignore[attr-defined] # noqa: PLC0415 -- rarely needed
 
-    return get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value) + "\n"
+    return str(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value)) + "\n"
+
+
+def teach_shells() -> None:
+    """Register the shells that typer can answer; it does so by itself only for its own --install-completion."""
+    from typer.completion import completion_init  # type: ignore[attr-defined] # noqa: PLC0415 -- rarely needed
+
+    completion_init()
 
 
 def rollout_names(ctx: typer.Context, incomplete: str) -> list[str]:

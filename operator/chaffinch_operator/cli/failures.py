@@ -1,8 +1,8 @@
 """What can go wrong, in words that name the way out; every one ends the command with its exit code. Pure.
 
-    CliError
-    ├── DeclinedError        refused or failed (1)
-    └── UsageProblemError    asked for something that makes no sense (2)
+CliError
+├── DeclinedError        refused or failed (1)
+└── UsageProblemError    asked for something that makes no sense (2)
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from chaffinch_operator.errors import ChaffinchError, KindMissing, Refused, Unav
 from chaffinch_operator.names import GROUP
 from chaffinch_operator.resources import CANARYROLLOUTS
 
+_SHOWN = 5
 OK, FAILED, USAGE, ROLLED_BACK, STALLED = 0, 1, 2, 3, 4
 
 
@@ -44,7 +45,8 @@ def not_found(name: str, namespace: str, existing: Iterable[str]) -> DeclinedErr
     if close:
         hint = f"did you mean {words.listing(close, 'or')}?"
     elif names:
-        hint = f"there {'is' if len(names) == 1 else 'are'} {words.listing(names[:5])}" + (" and more" if len(names) > 5 else "")
+        more = " and more" if len(names) > _SHOWN else ""
+        hint = f"there {'is' if len(names) == 1 else 'are'} {words.listing(names[:_SHOWN])}{more}"
     else:
         hint = "there is none in this namespace; name another with -n, or see all with: kubectl chaffinch status -A"
     return DeclinedError(f'there is no CanaryRollout "{name}" in namespace "{namespace}"', hint)
@@ -56,10 +58,10 @@ def explain(error: ChaffinchError, cluster: str) -> CliError:
         return _kind_missing(error, cluster)
     if isinstance(error, Unavailable):
         return DeclinedError(f"cannot reach the API server of {cluster}: {error.message}",
-                             "check --context and --kubeconfig, the network, and that you are logged in: kubectl version")
+                             "check --context and --kubeconfig, the network, and your login: kubectl version")
     if isinstance(error, Refused) and error.status == 403:
         return DeclinedError(f"forbidden: {error.message}",
-                             f"ask for a role that allows it: those of {GROUP} are named chaffinch-viewer, -editor, -admin")
+                             f"ask for a role on {GROUP}: chaffinch-viewer looks, chaffinch-editor acts")
     return DeclinedError(str(error))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -60,7 +60,7 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def with_flags(command: Callable[..., Awaitable[int]]) -> Callable[..., None]:
+def with_flags(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
     """Make a command of `async (session, ...) -> exit code`: it gets the shared options and words for its errors."""
     def run(ctx: typer.Context, **given: Any) -> None:  # noqa: ANN401 -- typer's
         flags = Flags(**{name: given.pop(name) for name in _TYPES}).over(ctx.meta.get(_META, Flags()))

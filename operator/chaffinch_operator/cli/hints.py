@@ -1,5 +1,6 @@
 """What a person can do next, given what the rollout is doing. Pure; the operator may still refuse, with a reason."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
@@ -15,6 +16,7 @@ class Hint:
     command: str = ""
 
 
+OPERATOR_PODS = "kubectl get pods -A -l app.kubernetes.io/name=chaffinch-operator"
 _REPAIRS = {
     Reason.HOLD_NOT_INSTALLED: "the hold needs Kubernetes 1.36 or newer and the operator's policies; see the condition",
     Reason.TARGET_NOT_FOUND: "create the Deployment, or make a CanaryRollout with the right targetRef",
@@ -27,22 +29,26 @@ _REPAIRS = {
 
 
 def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
-    """The moves there are, most likely first; `where` is what a command needs to find the object, such as " -n shop"."""
-    def run(verb: str, option: str = "") -> str:
-        return f"kubectl chaffinch {verb} {rollout.name}{where}{option}"
+    """The moves there are, likeliest first; `where` is what a command needs to find the object, such as " -n shop"."""
+    def run(verb: str) -> str:
+        name, _, option = verb.partition(" ")
+        return f"kubectl chaffinch {name} {rollout.name}{where} {option}".rstrip()
 
     if rollout.deleting:
         return (Hint("it is being deleted; if the operator is gone already", run("cleanup")),)
     if not rollout.seen:
-        return (Hint("the operator has not looked at it yet; is it running?",
-                     "kubectl get pods -A -l app.kubernetes.io/name=chaffinch-operator"),)
+        return (Hint("is the operator running?", OPERATOR_PODS),)
     if rollout.status.paused_by_user:
         return Hint("let it go on", run("resume")), Hint("give the candidate up", run("abort"))
+    if rollout.is_doing(*IN_FLIGHT):
+        return _in_flight(rollout, run)
+    return _at_rest(rollout, run)
+
+
+def _at_rest(rollout: Rollout, run: Callable[[str], str]) -> tuple[Hint, ...]:
     if rollout.is_doing(Action.REJECTED):
         return (Hint("see why", run("explain")), Hint("try the same candidate again", run("retry")),
                 Hint("or change the Deployment's template; setting it back to stable's releases the hold"))
-    if rollout.is_doing(*IN_FLIGHT):
-        return _in_flight(rollout, run("promote"), run("promote", " --force"), run("abort"), run("pause"))
     if outcome_of(rollout) is Outcome.STALLED:
         return (Hint(_repair(rollout)),)
     if rollout.is_doing(Action.IDLE):
@@ -50,15 +56,15 @@ def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
     return ()
 
 
-def _in_flight(rollout: Rollout, promote: str, force: str, abort: str, pause: str) -> tuple[Hint, ...]:
-    give_up = Hint("give the candidate up", abort)
+def _in_flight(rollout: Rollout, run: Callable[[str], str]) -> tuple[Hint, ...]:
+    give_up = Hint("give the candidate up", run("abort"))
     if rollout.is_because(Reason.APPROVAL_REQUIRED):
-        return Hint("let it go on", promote), give_up
+        return Hint("let it go on", run("promote")), give_up
     if rollout.is_doing(Action.PAUSE):
-        return Hint("go on before the pause is over", promote), give_up
+        return Hint("go on before the pause is over", run("promote")), give_up
     if rollout.is_doing(Action.HOLD):
-        return Hint("release it without full evidence, at your own risk", force), give_up
-    return Hint("stop here; analysis goes on", pause), give_up
+        return Hint("release it without full evidence, at your own risk", run("promote --force")), give_up
+    return Hint("stop here; analysis goes on", run("pause")), give_up
 
 
 def _repair(rollout: Rollout) -> str:

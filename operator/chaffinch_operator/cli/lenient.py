@@ -11,7 +11,7 @@ _ROUNDS = 8
 
 
 def read(model: type[_M], raw: dict[str, Any]) -> tuple[_M | None, tuple[str, ...]]:
-    """The model as far as `raw` can be understood, and the paths that were left out; None when nothing was left of it."""
+    """The model as far as `raw` can be understood, and the paths that were left out; None when nothing is left."""
     rest = deepcopy(raw)
     left_out: list[str] = []
     for _ in range(_ROUNDS):

@@ -20,6 +20,8 @@ from chaffinch_operator.cli.world import Gateway
 from chaffinch_operator.errors import Refused, Retryable
 from chaffinch_operator.resources import CANARYROLLOUTS, DEPLOYMENTS
 
+Draw = Callable[[Rollout], None]
+
 _EVERY_SECONDS = 1.0
 _SETTLE_SECONDS = 5.0
 """How long an end that was there from the start is watched before it is believed: the operator may not have seen yet
@@ -111,7 +113,7 @@ def _say_line(session: Session, line: str) -> None:
     session.say(f"{session.world.now():%Y-%m-%dT%H:%M:%SZ}  {line}")
 
 
-def _painter(session: Session, stack: ExitStack, screen_of: Callable[[Rollout], RenderableType]) -> Callable[[Rollout], None]:
+def _painter(session: Session, stack: ExitStack, screen_of: Callable[[Rollout], RenderableType]) -> Draw:
     if session.console.is_terminal:
         screen = stack.enter_context(live(session.console))
         return lambda rollout: screen.update(screen_of(rollout), refresh=True)
@@ -119,7 +121,7 @@ def _painter(session: Session, stack: ExitStack, screen_of: Callable[[Rollout], 
     return lambda rollout: _say_changes(session, [rollout], lines)
 
 
-async def _watch(session: Session, gateway: Gateway, name: str, watching: Watching, draw: Callable[[Rollout], None]) -> int:
+async def _watch(session: Session, gateway: Gateway, name: str, watching: Watching, draw: Draw) -> int:
     begun = session.world.now()
     was_running = False
     async for rollout in _looks(session, gateway, name):
@@ -131,8 +133,9 @@ async def _watch(session: Session, gateway: Gateway, name: str, watching: Watchi
                 return _say_end(session, rollout, ended, was_running=was_running)
             was_running = was_running or ended is None
         if watching.timeout_seconds is not None and spent >= watching.timeout_seconds:
-            raise DeclinedError(f"{rollout.key} is not over after {watching.timeout_seconds:g} s: it is {state_word(rollout)}",
-                                f"see why: kubectl chaffinch explain {name}{session.where}")
+            raise DeclinedError(
+                f"{rollout.key} is not over after {watching.timeout_seconds:g} s: it is {state_word(rollout)}",
+                f"see why: kubectl chaffinch explain {name}{session.where}")
     return OK
 
 
@@ -184,5 +187,5 @@ def _look(session: Session) -> Look:
     return Look(session.world.now(), glyphs_for(session.console), session.where)
 
 
-def _table(session: Session, rollouts: list[Rollout], everywhere: bool) -> RenderableType:  # noqa: FBT001
+def _table(session: Session, rollouts: list[Rollout], everywhere: bool) -> RenderableType:
     return rollout_table(rollouts, session.world.now(), namespaces=everywhere, wide=session.flags.output is Output.WIDE)

@@ -24,12 +24,11 @@ class Glyphs:
     ahead: str
     failed: str
     unknown: str
-    arrow: str
-    dot: str
+    undecided: str
 
 
-UNICODE = Glyphs(full="█", part="▒", empty="░", done="✓", here="▶", ahead="○", failed="✗", unknown="?", arrow="→", dot="·")
-ASCII = Glyphs(full="#", part="=", empty=".", done="+", here=">", ahead="o", failed="x", unknown="?", arrow="->", dot="-")
+UNICODE = Glyphs(full="█", part="▒", empty="░", done="✓", here="▶", ahead="○", failed="✗", unknown="?", undecided="·")
+ASCII = Glyphs(full="#", part="=", empty=".", done="+", here=">", ahead="o", failed="x", unknown="?", undecided="-")
 
 
 def console_for(stream: TextIO, *, colour: bool = True, width: int | None = None) -> "Console":

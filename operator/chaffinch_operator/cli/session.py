@@ -41,7 +41,8 @@ class Session:
     @property
     def where(self) -> str:
         """What a further command needs to find the same object."""
-        given = (("-n", self.flags.namespace), ("--context", self.flags.context), ("--kubeconfig", self.flags.kubeconfig))
+        flags = self.flags
+        given = (("-n", flags.namespace), ("--context", flags.context), ("--kubeconfig", flags.kubeconfig))
         return "".join(f" {flag} {value}" for flag, value in given if value)
 
     @property

@@ -25,7 +25,7 @@ _MEANINGS = {
 }
 _MOVES_ON = {
     Action.START: "Next, the canary's pods become ready and get the first step's weight.",
-    Action.PROMOTE: "Next, the Deployment rolls to the candidate while the canary keeps its share; then the canary goes.",
+    Action.PROMOTE: "Next, the Deployment rolls to the candidate; the canary keeps its share until that is done.",
     Action.ROLL_BACK: "Next, the weight is read back as zero and the canary is removed after scaleDownDelaySeconds.",
     Action.ABANDON: "Next, the canary is removed and the newer template gets a canary of its own.",
     Action.RELEASE: "Next, the Deployment rolls to the template.",
@@ -100,8 +100,8 @@ def harm_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
     shared = f" shared by {thresholds.sharing} gates" if thresholds.sharing > 1 else ""
     verb = "reached" if meter.reached else "is below"
     return (f"Harm: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
-            f"(alpha {thresholds.alpha:g}{shared}). The chance of ever seeing this much from {_harmless(view)} is at most "
-            f"{words.chance(meter.chance)}; {words.chance(meter.limit)} is the limit.")
+            f"(alpha {thresholds.alpha:g}{shared}). The chance of ever seeing this much from {_harmless(view)} "
+            f"is at most {words.chance(meter.chance)}; {words.chance(meter.limit)} is the limit.")
 
 
 def safe_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:

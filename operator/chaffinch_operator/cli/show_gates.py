@@ -32,7 +32,7 @@ def gate_block(view: GateView, glyphs: Glyphs) -> Iterator[RenderableType]:
 
 def mark(verdict: Verdict, glyphs: Glyphs) -> str:
     """One character for a verdict."""
-    return {Verdict.PASS: glyphs.done, Verdict.FAIL: glyphs.failed, Verdict.INCONCLUSIVE: glyphs.dot,
+    return {Verdict.PASS: glyphs.done, Verdict.FAIL: glyphs.failed, Verdict.INCONCLUSIVE: glyphs.undecided,
             Verdict.NO_DATA: glyphs.unknown}[verdict]
 
 

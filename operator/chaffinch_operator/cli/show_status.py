@@ -11,7 +11,7 @@ from rich.text import Text
 from chaffinch_operator.canary.clock import elapsed, parse
 from chaffinch_operator.canary.model import Step, seconds
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
-from chaffinch_operator.canary.status import HistoryEntry, Revision
+from chaffinch_operator.canary.status import Forecast, HistoryEntry, Revision
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import Thresholds, gate_views, thresholds_of
 from chaffinch_operator.cli.hints import Hint, hints
@@ -116,14 +116,18 @@ def _fact_rows(rollout: Rollout, look: Look) -> Iterator[tuple[str, RenderableTy
         if rollout.steps:
             yield "Steps", _steps(rollout, look)
     if status.forecast and (status.forecast.requests_needed or status.forecast.decision_by):
-        yield "Forecast", _forecast(rollout, look)
-    for condition in status.conditions:
+        yield "Forecast", _forecast(status.forecast, look)
+    yield from _told_rows(rollout)
+
+
+def _told_rows(rollout: Rollout) -> Iterator[tuple[str, RenderableType]]:
+    for condition in rollout.status.conditions:
         if _matters(condition.type, condition.status) and condition.reason != rollout.reason:
             yield condition.type, Text(f"{condition.status} ({condition.reason}): {condition.message}", style="yellow")
-    if status.last_action:
-        word = "accepted" if status.last_action.accepted else "refused"
-        verb = status.last_action.token.split("@", 1)[0]
-        yield "Last action", Text(f"{verb}: {word}. {status.last_action.message}".rstrip())
+    last = rollout.status.last_action
+    if last:
+        verb, word = last.token.split("@", 1)[0], "accepted" if last.accepted else "refused"
+        yield "Last action", Text(f"{verb}: {word}. {last.message}".rstrip())
 
 
 def _matters(kind: str, status: str) -> bool:
@@ -179,9 +183,7 @@ def _step(step: Step, distance: int, rollout: Rollout, look: Look) -> Text:
     return Text(f"{look.glyphs.here} {what} {spent} {goal}", style="bold cyan")
 
 
-def _forecast(rollout: Rollout, look: Look) -> Text:
-    forecast = rollout.status.forecast
-    assert forecast is not None
+def _forecast(forecast: Forecast, look: Look) -> Text:
     by = parse(forecast.decision_by)
     parts = []
     if by is not None:
@@ -203,8 +205,8 @@ def _rule(thresholds: Thresholds) -> Text:
     shared = f" / {thresholds.sharing} gates" if thresholds.sharing > 1 else ""
     return Text.assemble(
         ("Gates", "bold"),
-        (f"  fail at evidence {words.e_value(thresholds.harm)} (alpha {thresholds.alpha:g}{shared}), "
-         f"pass at {words.e_value(thresholds.safe)} (beta {thresholds.beta:g})", "dim"))
+        (f"  fail at evidence {words.e_value(thresholds.harm)} (alpha {thresholds.alpha:g}{shared})", "dim"),
+        (f", pass at {words.e_value(thresholds.safe)} (beta {thresholds.beta:g})", "dim"))
 
 
 def _history(history: Iterable[HistoryEntry], look: Look) -> RenderableType:
@@ -214,7 +216,8 @@ def _history(history: Iterable[HistoryEntry], look: Look) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(style="dim")
     for entry in list(history)[:_HISTORY]:
-        table.add_row(f"{words.duration(elapsed(entry.at, look.now))} ago", entry.result, entry.image.rsplit("/", 1)[-1],
+        image = entry.image.rsplit("/", 1)[-1]
+        table.add_row(f"{words.duration(elapsed(entry.at, look.now))} ago", entry.result, image,
                       entry.message or entry.reason)
     return Group(Text("History", style="bold"), table)
 

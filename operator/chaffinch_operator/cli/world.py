@@ -57,7 +57,7 @@ async def _open_cluster(place: Place) -> AsyncIterator[Gateway]:
         kube = Kube.connect(place.kubeconfig, place.context or None, attempts=_ATTEMPTS, seconds=_SECONDS)
         try:
             await stack.enter_async_context(kube)
-        except Exception as error:  # noqa: BLE001 -- whatever a login plugin or the config library raises
+        except Exception as error:
             raise DeclinedError(f"cannot use the credentials of {place.cluster}: {error}",
                                 "does kubectl get namespaces work with it?") from error
         yield kube

@@ -7,7 +7,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def ago(**parts: float) -> str:
-    """A stamp that long before NOW, such as ago(minutes=3)."""
+    """A stamp that long before NOW."""
     return (NOW - timedelta(**parts)).isoformat().replace("+00:00", "Z")
 
 
@@ -47,8 +47,9 @@ SLOW = gate(
 SLO = gate(
     "slo", canary={"bad": 14, "total": 1310}, ratio="0.0107", interval=["0.0051", "0.0194"], pValue="0.81",
     logEHarm="0.1", logESafe="-0.2", message="slo: canary 14 of 1,310 (1.07 %), at most 1.000% allowed, p = 0.81")
-SPLIT = gate("split", "Pass", canary={"bad": 1310, "total": 1310}, baseline={"bad": 12040, "total": 12040}, pValue="0.6",
-             message="split: 1,310 of 13,350 requests went to the canary, as the weights say")
+SPLIT = gate(
+    "split", "Pass", canary={"bad": 1310, "total": 1310}, baseline={"bad": 12040, "total": 12040}, pValue="0.6",
+    message="split: 1,310 of 13,350 requests went to the canary, as the weights say")
 RESTARTS = gate("restarts", "Pass", message="restarts: the canary's containers restarted 0 times, 2 allowed")
 ALL = [ERRORS, SLOW, SLO, SPLIT, RESTARTS]
 
@@ -97,8 +98,9 @@ def rollout(name: str = "checkout", namespace: str = "shop", *, status: dict[str
             spec: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
     """A CanaryRollout as the API server returns it."""
     base = {"name": name, "namespace": namespace, "generation": 3, "creationTimestamp": ago(days=12, hours=3)}
-    obj: dict[str, Any] = {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {**base, **meta},
-                           "spec": _default_spec() if spec is None else spec}
+    obj: dict[str, Any] = {
+        "apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {**base, **meta},
+        "spec": _default_spec() if spec is None else spec}
     return obj if status is None else {**obj, "status": status}
 
 
