@@ -8,7 +8,7 @@ def log_mean_exp(logs: Sequence[float]) -> float:
     """Return the log of the arithmetic mean of exp(logs).
 
     The mean of e-processes for one null is an e-process for it (method of mixtures: Robbins 1970; for e-values, Vovk
-    and Wang 2021, section 3). Entries may be -inf (an e-value of 0); the result is -inf only when all are.
+    and Wang 2021). Entries may be -inf (an e-value of 0); the result is -inf only when all are.
 
     Args:
         logs: shape (k,), k >= 1, natural logarithms.

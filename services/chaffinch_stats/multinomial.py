@@ -12,7 +12,7 @@ def log_bayes_factor(
     """Return the log Bayes factor of a Dirichlet alternative against the point null; an e-process under the null.
 
     Formula: B(a + x)/B(a) / prod(theta_i**x_i) with a = concentration*theta, B the multivariate beta function (Lindon
-    and Malek 2022, equation 4). Absolute rounding error about 1e-16 times sum(x)*log(sum(x)).
+    and Malek 2022, multinomial test). Absolute rounding error about 1e-16 times sum(x)*log(sum(x)).
 
     Args:
         counts: shape (k,), x_i >= 0.

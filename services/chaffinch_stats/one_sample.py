@@ -122,7 +122,7 @@ def rate(evidence: RateEvidence) -> float | None:
 def confidence_sequence(evidence: RateEvidence, gate: RateGate, alpha: float) -> tuple[float, float]:
     """Return lower and upper limit for the bad rate, valid at all times together with probability >= 1 - alpha.
 
-    Inverts the Beta(1/2, 1/2) mixture (Robbins 1970; Howard et al. 2021, section 3.2), tempered by 1/phi, which stays
+    Inverts the Beta(1/2, 1/2) mixture (Robbins 1970; Howard et al. 2021), tempered by 1/phi, which stays
     in closed form: E(p) = B(1/2 + x/phi, 1/2 + (n-x)/phi) / B(1/2, 1/2) / (p**x * (1-p)**(n-x))**(1/phi).
     (0, 1) before any request.
 

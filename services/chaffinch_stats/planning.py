@@ -1,8 +1,8 @@
 """Forecasts of the requests a gate needs to decide.
 
 The log e-value of one alternative grows on average linearly with requests, exactly so, because it is linear in the
-counts. Dividing the threshold by the growth of the best alternative gives the expected sample size (Wald 1945, equation
-for E[N], overshoot ignored). Where the true ratio is on the grid, the growth per bad event is the Kullback-Leibler
+counts. Dividing the threshold by the growth of the best alternative gives the expected sample size (Wald's identity,
+1945, overshoot ignored). Where the true ratio is on the grid, the growth per bad event is the Kullback-Leibler
 divergence KL(Bern(theta) || Bern(theta0)), theta = rho*psi/(1-rho+rho*psi).
 """
 

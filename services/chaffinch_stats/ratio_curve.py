@@ -5,8 +5,9 @@ S(u) = sum over intervals of m_t*log(1 - rho_t + rho_t*exp(u)). S is not a funct
 with the traffic; but each term is analytic for |Im u| < pi, so its values at the Chebyshev points of an interval of u
 determine it there almost to rounding (Trefethen, Approximation Theory and Approximation Practice, theorem 8.2:
 geometric convergence). With the 32 points of [log 1/64, log 64] the error of S is below 4.2e-11 per bad event at every
-psi and every rho (measured on a 4001 x 9 mesh, tested), hence below 1e-4 log units up to two million bad events: far
-inside the log(1/alpha), about 3, that decides. L is concave, so every search below is a plain bisection.
+psi and every rho (measured on a 4001 x 9 mesh, tested). It varies no faster than the points do, so at the limits, where
+L is steep, it moves psi by less than 1e-8 relative, whatever the number of events (tested against adaptive quadrature
+and root search, 1 to 1.85 million). L is concave, so every search below is a plain bisection.
 """
 
 import math
@@ -68,7 +69,7 @@ def limits(ratio_curve: RatioCurve, log_threshold: float) -> tuple[float, float]
 
     For every psi0, exp(L(u) - L(u0)) is an e-process for "the ratio is psi0" at each fixed u, and so is its average
     over a fixed distribution of u: here log(psi) ~ Normal(0, 1) cut to the span, a log-normal mixture whose width suits
-    ratios between a tenth and ten. Inverting the test gives a confidence sequence (Lindon and Malek 2022, section 3;
+    ratios between a tenth and ten. Inverting the test gives a confidence sequence (Lindon and Malek 2022;
     Howard et al. 2021). A limit beyond the span is reported as 0 or inf: wider, hence still valid.
     """
     cut = _log_marginal(ratio_curve) - log_threshold
@@ -117,7 +118,7 @@ def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def _derivative(series: Sequence[float]) -> tuple[float, ...]:
-    """Return the Chebyshev series of the derivative by u (Mason and Handscomb 2003, section 2.4.5)."""
+    """Return the Chebyshev series of the derivative by u (Mason and Handscomb 2003)."""
     terms = [0.0] * (NODES + 1)
     for k in range(NODES - 1, 0, -1):
         terms[k - 1] = terms[k + 1] + 2.0 * k * series[k]

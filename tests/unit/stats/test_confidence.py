@@ -65,10 +65,10 @@ def scaled(times: int) -> list[Interval]:
 @pytest.mark.parametrize("times", [1, 10, 100, 1000, 10_000])
 @pytest.mark.parametrize("dispersion", [1.0, 4.0])
 def test_limits_equal_the_exact_inversion(times: int, dispersion: float) -> None:
-    """From 185 to 1.85 million bad events on four shares, the limits equal exact inversion to 1e-6."""
+    """From 185 to 1.85 million bad events on four shares, the limits equal exact inversion to 1e-8."""
     gate = CountGate(dispersion=dispersion)
     found = confidence_sequence(after(scaled(times), gate), gate, 0.05)
-    assert found == pytest.approx(exact_limits(scaled(times), 0.05, dispersion), rel=1e-6)
+    assert found == pytest.approx(exact_limits(scaled(times), 0.05, dispersion), rel=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_limits_equal_the_exact_inversion(times: int, dispersion: float) -> None
 )
 def test_limits_equal_the_exact_inversion_in_corners(seen: list[Interval]) -> None:
     """Few events, no events in an arm, ratios beyond the table: limits still equal the exact inversion."""
-    assert confidence_sequence(after(seen), GATE, 0.01) == pytest.approx(exact_limits(seen, 0.01, 1.0), rel=2e-5)
+    assert confidence_sequence(after(seen), GATE, 0.01) == pytest.approx(exact_limits(seen, 0.01, 1.0), rel=1e-8)
 
 
 def test_interpolation_error_is_as_documented() -> None:
