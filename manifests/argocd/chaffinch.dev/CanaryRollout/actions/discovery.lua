@@ -5,18 +5,19 @@ local action = (status.lastDecision or {}).action
 local reason = (status.lastDecision or {}).reason
 local paused = status.pausedByUser == true
 
-local judged = action == "Start" or action == "Shift" or action == "Pause" or action == "Hold"
+local judged = action == "Shift" or action == "Hold"
+local inFlight = judged or action == "Start" or action == "Pause"
 local held = action == "Wait" or action == "Rejected"
     or (action == "Promote" and reason == "PromotionInterrupted")
 
 return {
-  ["promote"] = { disabled = not (action == "Pause" and not paused), displayName = "Promote: end this pause",
+  ["promote"] = { disabled = action ~= "Pause" or paused, displayName = "Promote: end this pause",
                   iconClass = "fa fa-fw fa-forward" },
-  ["promote-force"] = { disabled = not (judged or (held and status.candidate ~= nil)),
+  ["promote-force"] = { disabled = not (inFlight or (held and status.candidate ~= nil)),
                         displayName = "Promote by force: without evidence", iconClass = "fa fa-fw fa-fast-forward" },
-  ["abort"] = { disabled = not judged, displayName = "Abort: roll back", iconClass = "fa fa-fw fa-undo" },
+  ["abort"] = { disabled = not inFlight, displayName = "Abort: roll back", iconClass = "fa fa-fw fa-undo" },
   ["retry"] = { disabled = action ~= "Rejected", displayName = "Retry the rejected candidate",
                 iconClass = "fa fa-fw fa-redo" },
   ["pause"] = { disabled = not judged or paused, displayName = "Pause", iconClass = "fa fa-fw fa-pause" },
-  ["resume"] = { disabled = not (judged and paused), displayName = "Resume", iconClass = "fa fa-fw fa-play" },
+  ["resume"] = { disabled = not (inFlight and paused), displayName = "Resume", iconClass = "fa fa-fw fa-play" },
 }
