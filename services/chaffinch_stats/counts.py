@@ -212,10 +212,10 @@ def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
     """Return the log of the mixture e-value against "the rate ratio is at most harm_ratio"; 0 with no events.
 
     Source: Lindon and Malek 2022, time-inhomogeneous Bernoulli and Poisson processes, mixed over a fixed grid. Per
-    interval the expected factor is at most exp(sum over requests of bad probability times (factor per event - 1)), which
-    is exp(0) at the boundary of the null and less inside it, at whatever base rate; tempering by 1/phi keeps this by
-    Jensen's inequality. Where more than about a tenth of all requests are bad the bound is loose: the error rate stays
-    below alpha, and power falls.
+    interval the expected factor is at most exp(sum over requests of bad probability times (factor per event - 1)),
+    which is exp(0) at the boundary of the null and less inside it, at whatever base rate; tempering by 1/phi keeps this
+    by Jensen's inequality. Where more than about a tenth of all requests are bad the bound is loose: the error rate
+    stays below alpha, and power falls.
     """
     return log_mean_exp(log_e_harm_grid(evidence, gate))
 
