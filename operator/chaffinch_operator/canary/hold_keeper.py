@@ -1,6 +1,7 @@
 """I/O of the hold: install the policies, repair them, label namespaces. What the policies say is in `hold`."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -14,6 +15,7 @@ from chaffinch_operator.names import CORE_MANAGER, HOLD_ENABLED, LABEL_HOLD
 from chaffinch_operator.settings import Settings
 
 RECHECK_SECONDS = 60.0
+RETRY_SECONDS = 5.0
 _log = structlog.get_logger("chaffinch.hold")
 
 
@@ -32,13 +34,9 @@ class HoldKube(Protocol):
         """Create an object; None when it exists."""
         ...
 
-    async def update(self, resource: Resource, obj: Object, *, manager: str) -> Object:
-        """Replace an object."""
-        ...
-
-    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object, *,
+    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
                     manager: str) -> Object:
-        """Merge-patch an object."""
+        """Merge patch (dict) or JSON patch (list)."""
         ...
 
 
@@ -85,11 +83,12 @@ class HoldKeeper:
         self._state = state
         return state
 
-    async def run(self) -> NoReturn:
-        """Check again and again."""
+    async def run(self, found: Callable[[HoldState], None]) -> NoReturn:
+        """Check again and again, sooner while it is not installed; tell what was found."""
         while True:
-            await self.ensure()
-            await asyncio.sleep(RECHECK_SECONDS)
+            state = await self.ensure()
+            found(state)
+            await asyncio.sleep(RECHECK_SECONDS if state.installed else RETRY_SECONDS)
 
     async def label_namespace(self, namespace: str) -> None:
         """Let the policies look at a namespace; writes only when the label is not there."""
@@ -131,10 +130,17 @@ class HoldKeeper:
             await self._kube.create(resource, wanted, manager=CORE_MANAGER)
             _log.info("policy_installed", resource=resource.name, name=name)
         elif not hold.covers(live, wanted):
-            version = live["metadata"]["resourceVersion"]
-            replacement = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
-            await self._kube.update(resource, replacement, manager=CORE_MANAGER)
+            await self._kube.patch(resource, name, None, _replacement(live, wanted), manager=CORE_MANAGER)
             _log.info("policy_repaired", resource=resource.name, name=name)
+
+
+def _replacement(live: Object, wanted: Object) -> Objects:
+    """JSON patch that leaves nothing of what others wrote: a merge would keep what they added."""
+    meta = wanted["metadata"]
+    return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+            {"op": "add", "path": "/metadata/labels", "value": meta["labels"]},
+            {"op": "add", "path": "/metadata/ownerReferences", "value": meta["ownerReferences"]},
+            {"op": "add", "path": "/spec", "value": wanted["spec"]}]
 
 
 def _established(crd: Object) -> bool:

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import aiohttp
 
@@ -105,6 +106,37 @@ class HttpPrometheus:
             text = f"{body.get('errorType', 'error')}: {body.get('error', '')}"
             raise BadQuery(text) if status in {400, 422} else ProviderUnreachable(f"{self._address}: {text}")
         return parse_vector(body.get("data"))
+
+
+class PrometheusServers:
+    """One adapter per server and credentials, all on one session, open within `async with`."""
+
+    def __init__(self, *, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._adapters: OrderedDict[tuple[str, str], HttpPrometheus] = OrderedDict()
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def get(self, address: str, authorization: str = "") -> Prometheus:
+        """Return the server at an address; `authorization` is the value of that header, such as "Bearer ..."."""
+        if self._session is None:
+            raise RuntimeError("PrometheusServers is used outside of its `async with`")
+        key = (address, authorization)
+        if key not in self._adapters:
+            headers = {"Authorization": authorization} if authorization else {}
+            self._adapters[key] = HttpPrometheus(address, session=self._session, seconds=self._seconds, headers=headers)
+            while len(self._adapters) > _REMEMBERED:
+                self._adapters.popitem(last=False)
+        return self._adapters[key]
 
 
 def parse_vector(data: object) -> list[Sample]:

@@ -1,0 +1,81 @@
+"""The table of contents: what the operator listens to. Handlers are three lines each; no logic here.
+
+kopf gives us watches, one task per object, and the finalizer. It writes nothing but the finalizer: no on.create or
+on.update handlers, no results, no Events, no peering. Beside `__main__` nothing else imports kopf.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import kopf
+
+from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, Kube
+from chaffinch_operator.names import FINALIZER
+from chaffinch_operator.runtime import Runtime
+from chaffinch_operator.settings import Settings
+
+REGISTRY = kopf.OperatorRegistry()
+EXIT_SECONDS = 10.0
+"""kopf kills the process if it has not stopped by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What handlers are given; kopf makes a shallow copy per object."""
+
+    kube: Kube
+    runtime: Runtime
+
+
+@kopf.on.login(registry=REGISTRY)
+async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's signature
+    """Give kopf the credentials of our own client, read anew each time they are refused."""
+    it = await cast("Memo", memo).kube.connection()
+    return kopf.ConnectionInfo(server=it.server, ca_path=it.ca_path, insecure=it.insecure, token=it.token,
+                               certificate_path=it.certificate_path, private_key_path=it.private_key_path)
+
+
+@kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
+async def look_after_rollout(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:  # noqa: ANN401
+    """The one reconcile loop of a CanaryRollout."""
+    await cast("Memo", memo).runtime.look_after(body, stopped.wait)
+
+
+@kopf.on.event(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
+async def rollout_event(memo: Any, body: Mapping[str, Any], type: str | None, **_: Any) -> None:  # noqa: A002, ANN401
+    """Wake the loop; hold the deletion back until its cleanup is done, also after a restart in the midst of it."""
+    runtime = cast("Memo", memo).runtime
+    if type == "DELETED":
+        return runtime.gone(body)
+    runtime.rollout_changed(body)
+    if body["metadata"].get("deletionTimestamp") and FINALIZER in (body["metadata"].get("finalizers") or ()):
+        await runtime.clean_up(body)
+    return None
+
+
+@kopf.on.event(DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural, registry=REGISTRY)
+async def deployment_event(memo: Any, namespace: str | None, name: str | None,  # noqa: ANN401
+                           labels: Mapping[str, str], **_: Any) -> None:  # noqa: ANN401
+    """Wake the rollouts that a Deployment belongs to."""
+    cast("Memo", memo).runtime.deployment_changed(namespace or "", name or "", labels)
+
+
+def settings_for_kopf() -> kopf.OperatorSettings:
+    """Settings under which kopf writes nothing but the finalizer and asks for no more rights than it needs."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = FINALIZER
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.background.instant_exit_timeout = EXIT_SECONDS / 2
+    settings.process.ultimate_exiting_timeout = EXIT_SECONDS
+    return settings
+
+
+async def run(kube: Kube, runtime: Runtime, settings: Settings, stop: asyncio.Event) -> None:
+    """Run kopf until `stop` is set or the process is asked to end."""
+    await kopf.operator(
+        registry=REGISTRY, settings=settings_for_kopf(), memo=Memo(kube, runtime), stop_flag=stop, standalone=True,
+        namespaces=settings.watch_namespaces, clusterwide=not settings.watch_namespaces)
