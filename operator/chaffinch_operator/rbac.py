@@ -5,10 +5,14 @@ Least privilege: no secrets, no wildcard, names wherever the API server can chec
 
 from dataclasses import dataclass
 
+from chaffinch_operator.canary.hold import CRD_NAME, HOLD_TEMPLATES, KEEP_SELECTOR, ONLY_OPERATOR_RELEASES
 from chaffinch_operator.names import GROUP
 
-CRD_NAME = f"canaryrollouts.{GROUP}"
 LEASE_NAME = "chaffinch-operator"
+
+
+_POLICIES = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+             "validatingadmissionpolicies", "validatingadmissionpolicybindings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,9 @@ CLUSTER_RULES = (
     Rule("gateway.networking.k8s.io", ("httproutes",), ("get", "list", "watch", "create", "patch", "delete"),
          "make the generated route, move its weights, remove it"),
     Rule("events.k8s.io", ("events",), ("create",), "tell people what happened"),
-    Rule("admissionregistration.k8s.io",
-         ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-          "validatingadmissionpolicies", "validatingadmissionpolicybindings"),
-         ("get", "list", "create", "patch"), "install the hold and keep it installed"),
+    Rule("admissionregistration.k8s.io", _POLICIES, ("create",), "install the hold"),
+    Rule("admissionregistration.k8s.io", _POLICIES, ("get", "patch"), "keep the hold as it should be",
+         names=(HOLD_TEMPLATES, ONLY_OPERATOR_RELEASES, KEEP_SELECTOR)),
     Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",),
          "own the hold by the CRD, so that it goes with it", names=(CRD_NAME,)),
 )
@@ -49,7 +52,7 @@ CLUSTER_RULES = (
 
 LEASE_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("create",), "elect a leader"),
-    Rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "update", "patch"),
+    Rule("coordination.k8s.io", ("leases",), ("get", "watch", "update"),
          "renew, watch and release the leader's Lease", names=(LEASE_NAME,)),
 )
 """In the operator's own namespace."""
