@@ -23,11 +23,14 @@ PROMETHEUS_PORT = 9090
 HTTP_OK = 200
 LEASE_SECONDS = 40
 API_NAME = "kubernetes.default.svc.cluster.local"
-ADDON_NAMESPACES: Mapping[Addon, tuple[str, ...]] = {
-    "dns": ("kube-system",),
-    "metrics": ("kube-system",),
-    "gateway": ("envoy-gateway-system",),
-    "prometheus": ("monitoring",),
+PODS: Mapping[Addon, tuple[tuple[str, str], ...]] = {
+    "dns": (("kube-system", "k8s-app=kube-dns"),),
+    "metrics": (("kube-system", "k8s-app=metrics-server"),),
+    "gateway": (
+        ("envoy-gateway-system", "control-plane=envoy-gateway"),
+        ("envoy-gateway-system", "gateway.envoyproxy.io/owning-gateway-name=public"),
+    ),
+    "prometheus": (("monitoring", "app=prometheus"),),
 }
 
 
@@ -79,12 +82,11 @@ class Readiness:
         return str(self._kubectl.json("get", "service", "prometheus", "-n=monitoring")["spec"]["clusterIP"])
 
     def _pods(self, addon: Addon) -> str:
-        running: set[str] | None = None
-        for namespace in ADDON_NAMESPACES.get(addon, ()):
-            pods = self._kubectl.json("get", "pods", f"-n={namespace}")["items"]
-            running = self._images.running_containers() if running is None else running
+        for namespace, labels in PODS.get(addon, ()):
+            pods = self._kubectl.json("get", "pods", f"-n={namespace}", f"-l={labels}")["items"]
+            running = self._images.running_containers()
             if not pods:
-                return f"no pods in {namespace}"
+                return f"no pods with {labels} in {namespace}"
             for pod in pods:
                 if problem := pod_problem(pod, running):
                     return f"{namespace}/{pod['metadata']['name']}: {problem}"

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from cluster import host
@@ -35,7 +34,7 @@ CNI_NAMESPACE = re.compile(r"/netns/(cni-[0-9a-f-]+)")
 CONTAINER_LOGS = Path("/var/log/containers")
 RUNC_STATE = Path("/run/containerd/runc/k8s.io")
 NAMESPACES = Path("/run/netns")
-EPHEMERAL = ("containerd/state", "containerd/ipam", "addons", "helm", "kube-cache", "containerd/containerd.sock.ttrpc")
+EPHEMERAL = ("containerd/state", "containerd/ipam", "addons", "helm", "kube-cache")
 
 
 def down(config: Config, *, purge: bool = False, console: Console | None = None) -> None:
@@ -88,16 +87,29 @@ def _stop_components(config: Config, console: Console) -> None:
 
 def _remove_runtime_leftovers(config: Config) -> None:
     """What containerd, the CNI plugins and kubelet keep outside the cluster's folder."""
-    for bundle in (config.root / "containerd" / "state" / "io.containerd.runtime.v2.task" / "k8s.io").glob("*"):
+    for bundle in shim_bundles(config.root):
         shutil.rmtree(RUNC_STATE / bundle.name, ignore_errors=True)
-        with suppress(OSError):
-            Path((bundle / "address").read_text().removeprefix("unix://")).unlink()
+        if socket := shim_socket(bundle):
+            socket.unlink(missing_ok=True)
     for result, namespace in cni_results(config.name):
         succeeds(["ip", "netns", "del", namespace])
         result.unlink(missing_ok=True)
     for link in CONTAINER_LOGS.glob("*"):
         if link.is_symlink() and str(link.readlink()).startswith(f"{config.root}/"):
             link.unlink()
+
+
+def shim_bundles(root: Path) -> list[Path]:
+    """The folders containerd keeps of running containers."""
+    return list((root / "containerd" / "state" / "io.containerd.runtime.v2.task" / "k8s.io").glob("*"))
+
+
+def shim_socket(bundle: Path) -> Path | None:
+    """The socket of a container's shim; the containers of a pod share the one of its sandbox."""
+    try:
+        return Path((bundle / "address").read_text().removeprefix("unix://"))
+    except OSError:
+        return None
 
 
 def cni_results(network: str) -> Iterator[tuple[Path, str]]:
