@@ -64,16 +64,20 @@ def _fold(c: Context) -> CanaryRolloutStatus:
 
 
 def _fold_one(c: Context, status: CanaryRolloutStatus, reading: IntervalReading, thresholds: Thresholds) -> CanaryRolloutStatus:
-    """One interval. One that contains a change of weight is passed over: it belongs to no stratum."""
+    """One interval. One in which the weight was changing is passed over: it belongs to no stratum.
+
+    The change begins with our write and is over queryOffset later: a gateway takes up to a second to follow.
+    """
     end = clock.stamp(reading.end)
     since = clock.parse(status.weight.since)
-    if since and reading.start < since < reading.end:
+    settled = since + timedelta(seconds=seconds(c.spec.analysis.query_offset)) if since else None
+    if since and settled and reading.start < settled and reading.end > since:
         return status.model_copy(update={"interval_end": end})
-    current = since is None or reading.start >= since
+    current = settled is None or reading.start >= settled
     share = status.weight.applied / 100 if current and c.by_route else None
     gates = evidence.fold(c.gates, status.gates, reading, share, thresholds)
     update: dict[str, object] = {"interval_end": end, "gates": list(gates)}
-    if current:
+    if current and status.step.started_at:
         step = _count_requests(c, status.step, reading)
         update["step"] = step
         if step.total_requests:
@@ -126,12 +130,11 @@ def _shifting(c: Context) -> CanaryRolloutStatus:
     weight, place = c.status.weight.desired, f"step {c.status.step.index + 1} of {len(c.spec.steps)}"
     if not weight_confirmed(c):
         return record.decided(c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, f"{place}: weight {weight} % is being applied")
-    if _step_elapsed(c):
-        if (blind := evidence.without_data(c.status.gates)) is not None:
-            return record.decided(c.status, c.now, Action.SHIFT, Reason.NO_DATA,
-                                  f"{place}: weight {weight} % is kept: {blind.message}")
-        if _judged_here(c):
+    if _step_elapsed(c) and _judged_here(c):
+        if (blind := evidence.without_data(c.status.gates)) is None:
             return _next_step(c)
+        return record.decided(c.status, c.now, Action.SHIFT, Reason.NO_DATA,
+                              f"{place}: weight {weight} % is kept: {blind.message}")
     return record.decided(c.status, c.now, Action.SHIFT, Reason.ANALYZING, f"{place}: weight {weight} %, no harm found")
 
 

@@ -78,8 +78,9 @@ def _unpaused(c: Context, target: Target) -> CanaryRolloutStatus:
     status = record.settle(c.status, target)
     if blocker := blocked(c):
         return record.wait(replace(c, status=status), blocker)
-    return record.decided(status, c.now, Action.IDLE, Reason.PROMOTED,
-                          f"stable {record.describe(status.stable)} serves all requests")
+    known = c.action is Action.IDLE and c.status.stable is not None and c.status.stable.digest == target.revision.digest
+    message = c.message if known else f"stable {record.describe(status.stable)} serves all requests"
+    return record.decided(status, c.now, Action.IDLE, Reason.PROMOTED, message)
 
 
 def _stable_of(c: Context, target: Target) -> Revision | None:

@@ -111,7 +111,7 @@ class GateStatus(Model):
     """One sentence with the numbers."""
     design: Short = ""
     """Digest of the gate's spec: evidence of another design starts anew."""
-    evidence: Annotated[list[Number], Field(max_length=64)] = Field(default=[])
+    evidence: Annotated[list[Text], Field(max_length=16)] = Field(default=[])
     """The sums the evidence is computed from; for the operator."""
 
 
