@@ -1,0 +1,59 @@
+"""The last screen: a table of releases, the totals, what to try next. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from chaffinch_operator.cli.words import duration
+from demo.summary import Result, Summary
+from support.load.outcome import Kind
+
+_WORDS = {"Promote": ("promoted", "green"), "RollBack": ("rolled back", "red")}
+_COLUMNS = ("version", "what it is", "decision", "after", "canary requests", "its errors", "failed requests",
+            "stable pods restarted")
+
+
+def ending(summary: Summary, hints: Sequence[str]) -> Iterator[RenderableType]:
+    """All of it."""
+    yield Text("Summary", style="bold")
+    yield _table(summary.results)
+    load = summary.load
+    yield Text(f"{load.requests:,} requests in {duration(summary.total_seconds - summary.set_up_seconds)} at "
+               f"{summary.rate:g} a second: {load.count(kind=Kind.INJECTED):,} answered 500 by the versions themselves, "
+               f"{load.failed:,} failed; set-up took {duration(summary.set_up_seconds)}")
+    problems = summary.problems()
+    for problem in problems:
+        yield Text(f"PROBLEM  {problem}", style="bold red")
+    if not problems:
+        yield Text("All as promised: no request failed, no stable pod was touched.", style="green")
+    yield Text("What to try next", style="bold")
+    yield from (Text(f"  {hint}") for hint in hints)
+
+
+def _table(results: Sequence[Result]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, no_wrap=column != "what it is")
+    for result in results:
+        table.add_row(*_row(result))
+    return table
+
+
+def _row(result: Result) -> Iterator[RenderableType]:
+    decision, version = result.course.decision, result.release.version.name
+    word, style = _WORDS.get(str(decision.action) if decision else "", ("no decision", "red"))
+    after = result.course.seconds_to_decision
+    yield version
+    yield result.release.title
+    yield Text(word, style=style if result.as_expected else "bold red")
+    yield duration(after) if after is not None else ""
+    yield f"{result.clients.count(version=version):,}" if word != "promoted" else f"{_canary(result):,}"
+    yield f"{result.clients.count(kind=Kind.INJECTED, version=version):,}"
+    yield f"{result.clients.failed:,}"
+    yield f"{result.stable_pods_restarted}"
+
+
+def _canary(result: Result) -> int:
+    return result.clients.count(track="canary")
