@@ -6,7 +6,7 @@ from chaffinch_operator.cli.failures import FAILED, OK
 from chaffinch_operator.cli.hints import OPERATOR_PODS
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
 from chaffinch_operator.cli.session import Session
-from chaffinch_operator.cli.world import Gateway
+from chaffinch_operator.cli.world import FIELD_MANAGER, Gateway
 from chaffinch_operator.names import ANNOTATION_ACTION
 from chaffinch_operator.resources import CANARYROLLOUTS
 
@@ -19,7 +19,7 @@ async def ask(session: Session, name: str, verb: str, timeout_seconds: float) ->
         rollout = await session.find(gateway, name)
         request = f"{verb}@{session.world.token()}"
         wish = {"metadata": {"annotations": {ANNOTATION_ACTION: request}}}
-        await gateway.patch(CANARYROLLOUTS, name, session.namespace, wish)
+        await gateway.patch(CANARYROLLOUTS, name, session.namespace, wish, manager=FIELD_MANAGER)
         answer = await _answer(session, gateway, name, request, timeout_seconds)
     return _tell(session, rollout, verb, request, answer, timeout_seconds)
 

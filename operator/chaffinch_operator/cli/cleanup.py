@@ -14,7 +14,7 @@ from chaffinch_operator.cli.documents import cleanup_document
 from chaffinch_operator.cli.failures import FAILED, OK, DeclinedError
 from chaffinch_operator.cli.rollout import Object, Rollout
 from chaffinch_operator.cli.session import Session
-from chaffinch_operator.cli.world import Gateway
+from chaffinch_operator.cli.world import FIELD_MANAGER, Gateway
 from chaffinch_operator.errors import ChaffinchError, Conflict, KindMissing, NotFound, Refused
 from chaffinch_operator.names import (
     ANNOTATION_ISOLATED,
@@ -159,15 +159,15 @@ async def _drain_route(gateway: Gateway, rollout: Rollout, report: Report) -> No
         name = route["metadata"]["name"]
         await gateway.patch(HTTPROUTES, name, rollout.namespace, [
             {"op": "test", "path": "/metadata/resourceVersion", "value": route["metadata"]["resourceVersion"]},
-            {"op": "replace", "path": "/spec/rules", "value": rules}])
+            {"op": "replace", "path": "/spec/rules", "value": rules}], manager=FIELD_MANAGER)
         report.did(HTTPROUTES, rollout.namespace, name, "all traffic to stable")
 
 
 def without_backend(route: Object, service: str) -> list[Object] | None:
     """The route's rules without that Service; None when it is in none of them."""
     rules = route.get("spec", {}).get("rules", [])
-    kept = [{**rule, "backendRefs": [b for b in rule.get("backendRefs", []) if b.get("name") != service]}
-            for rule in rules]
+    kept = [{**rule, "backendRefs": [b for b in rule["backendRefs"] if b.get("name") != service]}
+            if rule.get("backendRefs") else rule for rule in rules]
     return None if kept == rules else kept
 
 
@@ -201,19 +201,28 @@ async def _restore_service(session: Session, gateway: Gateway, rollout: Rollout,
     if not isolated:
         return
     await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {"status": {"isolatedHash": ""}},
-                        subresource="status")
-    for _ in range(_ATTEMPTS):
+                        subresource="status", manager=FIELD_MANAGER)
+    for attempt in range(_ATTEMPTS):
         service = await gateway.get(SERVICES, rollout.service, rollout.namespace)
         if service is None or service.get("spec", {}).get("selector", {}).get(_HASH) != isolated:
             return
-        after = await gateway.patch(SERVICES, rollout.service, rollout.namespace, {
-            "metadata": {"annotations": {ANNOTATION_ISOLATED: None}}, "spec": {"selector": {_HASH: None}}})
+        after = await gateway.patch(SERVICES, rollout.service, rollout.namespace, _widening(attempt),
+                                    manager=FIELD_MANAGER)
         if _HASH not in after["spec"]["selector"]:
             report.did(SERVICES, rollout.namespace, rollout.service, f"selects all its pods again, not only {isolated}")
             return
         await session.world.sleep(_PAUSE_SECONDS)
     raise Conflict(f"{_HASH} comes back into the selector: is an operator still running?",
                    SERVICES.key(rollout.namespace, rollout.service))
+
+
+def _widening(attempt: int) -> Object:
+    """Without the operator's note the selector policy takes the hash out, and the selector stays its owner's.
+
+    Where the policy is gone, or has not noticed yet, we take it out ourselves.
+    """
+    note: Object = {"metadata": {"annotations": {ANNOTATION_ISOLATED: None}}}
+    return {**note, "spec": {"selector": {_HASH: None}}} if attempt else note
 
 
 async def _strip_finalizer(gateway: Gateway, rollout: Rollout, report: Report) -> None:
@@ -223,7 +232,8 @@ async def _strip_finalizer(gateway: Gateway, rollout: Rollout, report: Report) -
         return
     kept = [f for f in finalizers if f != FINALIZER]
     await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {
-        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}})
+        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}},
+        manager=FIELD_MANAGER)
     report.did(CANARYROLLOUTS, rollout.namespace, rollout.name,
                "finalizer removed" + (", gone now" if rollout.deleting else "; it can be deleted now"))
 
@@ -250,7 +260,8 @@ async def _unlabel_if_last(gateway: Gateway, namespace: str, report: Report) -> 
     if obj is None or LABEL_HOLD not in obj["metadata"].get("labels", {}):
         return
     try:
-        await gateway.patch(NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: None}}})
+        await gateway.patch(NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: None}}},
+                            manager=FIELD_MANAGER)
     except NotFound:
         return
     report.did(NAMESPACES, None, namespace, f"label {LABEL_HOLD} removed: templates are not held any more")

@@ -48,6 +48,7 @@ def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
 def _at_rest(rollout: Rollout, run: Callable[[str], str]) -> tuple[Hint, ...]:
     if rollout.is_doing(Action.REJECTED):
         return (Hint("see why", run("explain")), Hint("try the same candidate again", run("retry")),
+                Hint("release it all the same, at your own risk", run("promote --force")),
                 Hint("or change the Deployment's template; setting it back to stable's releases the hold"))
     if outcome_of(rollout) is Outcome.STALLED:
         return (Hint(_repair(rollout)),)

@@ -20,12 +20,16 @@ def read(model: type[_M], raw: dict[str, Any]) -> tuple[_M | None, tuple[str, ..
         except ValidationError as error:
             paths = {tuple(problem["loc"]) for problem in error.errors(include_url=False)}
         # Backwards, so that indices of list elements still to be dropped stay right.
-        for path in sorted(paths, key=repr, reverse=True):
+        for path in sorted(paths, key=_order, reverse=True):
             dropped = _drop(rest, path)
             if not dropped:
                 return None, tuple(left_out)
             left_out.append(dropped)
     return None, tuple(left_out)
+
+
+def _order(path: Sequence[str | int]) -> list[tuple[int, str]]:
+    return [(part, "") if isinstance(part, int) else (0, part) for part in path]
 
 
 def _drop(tree: Any, path: Sequence[str | int]) -> str:  # noqa: ANN401 -- any JSON

@@ -11,7 +11,7 @@ from chaffinch_operator.cli.failures import OK, ROLLED_BACK, STALLED, DeclinedEr
 from chaffinch_operator.cli.flags import Output
 from chaffinch_operator.cli.outcome import Outcome, outcome_of, state_word, was_reverted
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
-from chaffinch_operator.cli.screen import glyphs_for, live, show
+from chaffinch_operator.cli.screen import glyphs_for, live, show, show_whole
 from chaffinch_operator.cli.session import Session
 from chaffinch_operator.cli.show_explain import explanation
 from chaffinch_operator.cli.show_status import Look, status_screen
@@ -57,7 +57,7 @@ async def show_all(session: Session, *, everywhere: bool) -> int:
     if session.wants_data:
         session.print_data(list_document(rollouts, session.world.now()))
     elif rollouts:
-        show(session.console, _table(session, rollouts, everywhere))
+        show_whole(session.console, _table(session, rollouts, everywhere))
     else:
         session.warn("No CanaryRollouts found" + ("." if everywhere else f" in namespace {session.namespace}."))
     return OK

@@ -59,6 +59,15 @@ def show(console: "Console", renderable: "RenderableType") -> None:
     console.file.flush()
 
 
+def show_whole(console: "Console", renderable: "RenderableType") -> None:
+    """Print it as wide as it is: the terminal may wrap its lines, nothing is cut."""
+    width, console.width = console.width, WIDEST
+    try:
+        show(console, renderable)
+    finally:
+        console.width = width
+
+
 @contextmanager
 def live(console: "Console") -> Iterator["Live"]:
     """A screen that is redrawn in place; the cursor comes back whatever happens."""

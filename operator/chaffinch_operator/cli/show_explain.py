@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from chaffinch_operator.canary.clock import elapsed
-from chaffinch_operator.canary.gates import Kind
+from chaffinch_operator.canary.gates import COUNTING, Kind
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import GateView, Meter, Thresholds, gate_views, thresholds_of
@@ -68,8 +68,9 @@ def decision_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
 
 def _gate_title(view: GateView, look: Look) -> Text:
     style = VERDICT_STYLES[view.verdict]
+    meaning = f", {_MEANINGS[view.verdict]}" if view.kind in COUNTING else ""
     text = Text.assemble((f"{mark(view.verdict, look.glyphs)} ", style), (view.name, "bold"), ": ",
-                         (str(view.verdict), style), f", {_MEANINGS[view.verdict]}")
+                         (str(view.verdict), style), meaning)
     return text.append(" (dry run: it never acts)") if view.status.dry_run else text
 
 
@@ -77,7 +78,7 @@ def gate_sentences(view: GateView, thresholds: Thresholds | None) -> Iterator[st
     """What one gate saw, what that is worth, and what it takes."""
     counts = counts_line(view)
     if not counts or view.verdict is Verdict.NO_DATA:
-        yield view.sentence or "No sentence from the operator."
+        yield _upper(view.sentence or "nothing was said about it") + "."
     if not counts:
         return
     yield _upper(counts) + "."
@@ -85,7 +86,7 @@ def gate_sentences(view: GateView, thresholds: Thresholds | None) -> Iterator[st
         yield _ratio_sentence(view, thresholds)
     if view.harm and thresholds:
         yield harm_sentence(view, view.harm, thresholds)
-    if view.safe and thresholds:
+    if view.safe and thresholds and view.verdict is not Verdict.FAIL:
         yield safe_sentence(view, view.safe, thresholds)
 
 
@@ -101,7 +102,7 @@ def harm_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
     verb = "reached" if meter.reached else "is below"
     return (f"Harm: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
             f"(alpha {thresholds.alpha:g}{shared}). The chance of ever seeing this much from {_harmless(view)} "
-            f"is at most {words.chance(meter.chance)}; {words.chance(meter.limit)} is the limit.")
+            f"is at most {words.chance(meter.chance)}; harm is proven at {words.chance(meter.limit)}.")
 
 
 def safe_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
@@ -109,7 +110,7 @@ def safe_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
     verb = "reached" if meter.reached else "is below"
     return (f"Safety: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
             f"(beta {thresholds.beta:g}). The chance of seeing this much from {_unsafe(view)} is at most "
-            f"{words.chance(meter.chance)}; {words.chance(meter.limit)} is the limit.")
+            f"{words.chance(meter.chance)}; safety is proven at {words.chance(meter.limit)}.")
 
 
 def _harmless(view: GateView) -> str:

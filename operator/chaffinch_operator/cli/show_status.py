@@ -24,6 +24,7 @@ _UNDER_WAY = (*IN_FLIGHT, Action.PROMOTE, Action.ROLL_BACK, Action.ABANDON)
 _WEIGHT_BAR = 40
 _DEFAULT_DURATION = "2m"
 _HISTORY = 3
+_COMMAND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +224,7 @@ def _history(history: Iterable[HistoryEntry], look: Look) -> RenderableType:
 
 
 def _moves(moves: Sequence[Hint]) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(style="dim")
-    for move in moves:
-        if move.command:
-            table.add_row(move.command, move.text)
-    plain = (Text(move.text, style="dim") for move in moves if not move.command)
-    return Group(Text("Next", style="bold"), *([table] if table.row_count else []), *plain)
+    width = min(_COMMAND, max(len(move.command) for move in moves))
+    lines = (Text.assemble((f"{move.command:<{width}}  " if move.command else "", "bold"), (move.text, "dim"))
+             for move in moves)
+    return Group(Text("Next", style="bold"), *lines)

@@ -20,7 +20,7 @@ _SHORT = {Verdict.FAIL: "fail", Verdict.NO_DATA: "no data", Verdict.INCONCLUSIVE
 def rollout_table(rollouts: Iterable[Rollout], now: datetime, *, namespaces: bool = False,
                   wide: bool = False) -> RenderableType:
     """One line per rollout, as `kubectl get` would."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", collapse_padding=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
     for title in _titles(namespaces, wide):
         table.add_column(title, no_wrap=title != "DECISION", overflow="fold")
     for rollout in sorted(rollouts, key=lambda r: (r.namespace, r.name)):

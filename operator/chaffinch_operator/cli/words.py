@@ -33,7 +33,7 @@ def percent(share: float) -> str:
     """A share such as 0.032 as "3.2 %"; small ones keep two digits that mean something."""
     value = 100.0 * share
     if value >= 1.0:
-        return f"{value:.1f} %"
+        return f"{_short(value, 1)} %"
     if value == 0.0:
         return "0 %"
     if value < 0.001:
@@ -55,7 +55,7 @@ def times(ratio: float) -> str:
         return "inf"
     if ratio >= 100.0:
         return f"{ratio:,.0f}x"
-    return f"{ratio:.1f}x" if ratio >= 1.95 else f"{ratio:.2f}x"
+    return f"{ratio:.1f}x" if ratio >= 1.95 else f"{_short(ratio, 2)}x"
 
 
 def times_range(low: float, high: float) -> str:
@@ -80,12 +80,19 @@ def e_value(log_e: float) -> str:
 
 
 def chance(probability: float) -> str:
-    """A small probability as a person says it: "40.0 %", "0.04 %", "1 in 23,000"."""
+    """A small probability as a person says it: "40 %", "0.04 %", "1 in 23,000"; rounded up."""
     if probability >= 1e-4:
         return percent(min(1.0, probability))
     if probability < 1.0 / _BILLION:
         return "1 in a billion"
-    return f"1 in {math.floor(1.0 / probability):,}"
+    odds = 1.0 / probability
+    rounding = 10 ** (math.floor(math.log10(odds)) - 1)
+    return f"1 in {math.floor(odds / rounding) * rounding:,}"
+
+
+def _short(value: float, digits: int) -> str:
+    """Without zeros at the end."""
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def listing(names: Sequence[str], conjunction: str = "and") -> str:

@@ -16,6 +16,7 @@ from chaffinch_operator.resources import Resource
 Object = dict[str, Any]
 Objects = list[Object]
 
+FIELD_MANAGER = "kubectl-chaffinch"
 _ATTEMPTS = 2
 _SECONDS = 10.0
 
@@ -32,7 +33,7 @@ class Gateway(Protocol):
         ...
 
     async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
-                    subresource: str = "") -> Object:
+                    subresource: str = "", manager: str = "") -> Object:
         """Merge patch (dict) or JSON patch (list)."""
         ...
 

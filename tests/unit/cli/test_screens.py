@@ -1,0 +1,144 @@
+"""Screens as text at a fixed width, without colour: what people read. CHAFFINCH_GOLDEN=write renews the files."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from chaffinch_operator.cli.rollout import rollout_of
+from chaffinch_operator.cli.screen import ASCII, UNICODE, Glyphs, console_for, glyphs_for, show_whole, text_of
+from chaffinch_operator.cli.show_explain import explanation
+from chaffinch_operator.cli.show_status import Look, status_screen, weight_bar
+from chaffinch_operator.cli.show_table import plain_line, rollout_table
+from unit.cli.builders import (
+    ALL,
+    GATES,
+    NOW,
+    ago,
+    ahead,
+    at_rest,
+    decision,
+    gate,
+    rejected,
+    rollout,
+    spec,
+    status,
+)
+
+_GOLDEN = Path(__file__).parent / "golden"
+_HISTORY = [
+    {"digest": "c" * 16, "image": "registry.example/shop/checkout:1.9.0", "result": "Promoted", "reason": "GatesPassed",
+     "at": ago(days=2), "message": "every gate proved the canary safe"},
+    {"digest": "d" * 16, "image": "registry.example/shop/checkout:1.8.9", "result": "RolledBack",
+     "reason": "GateFailed", "at": ago(days=3), "message": "errors proved harm: 4.0x"}]
+_NO_DATA = gate("errors", "NoData", message="errors: no series matches http_requests_total; is the canary scraped?")
+_STATUSES: dict[str, dict[str, Any] | None] = {
+    "analyzing": status(history=_HISTORY, forecast={"requestsNeeded": 18000, "decisionBy": ahead(minutes=14)}),
+    "rejected": rejected(history=_HISTORY),
+    "at_rest": at_rest(history=_HISTORY),
+    "unseen": None,
+    "shifting": status("Shift", "StepWeight", "the weight of step 2 is being applied", gates=[_NO_DATA],
+                       weight={"desired": 25, "applied": 5}, step={"index": 1}),
+    "approval": status("Pause", "ApprovalRequired", "step 3 waits for a person", step={
+        "index": 2, "startedAt": ago(minutes=1)}, lastAction={
+        "token": "promote@t1", "accepted": False, "message": "promote: errors proves harm", "at": ago(seconds=5)}),
+    "paused": status("Pause", "PausedByUser", "paused by a person", pausedByUser=True),
+    "hold": status("Hold", "InsufficientEvidence", "all steps are done; slo is not proven", weight={
+        "desired": 50, "applied": 50, "observed": "50.2"}, step={"index": 3, "startedAt": ago(minutes=9)}),
+}
+
+
+def _text(renderable: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    return text_of(console, renderable) + "\n"
+
+
+def _check(name: str, text: str) -> None:
+    path = _GOLDEN / f"{name}.txt"
+    if os.environ.get("CHAFFINCH_GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", _STATUSES)
+def test_the_status_screen_reads_as_recorded(name: str) -> None:
+    """One screen for each situation of a rollout."""
+    _check(f"status_{name}", _text(status_screen(rollout_of(rollout(status=_STATUSES[name])), Look(NOW))))
+
+
+@pytest.mark.parametrize("name", _STATUSES)
+def test_the_explanation_reads_as_recorded(name: str) -> None:
+    """One explanation for each situation of a rollout."""
+    _check(f"explain_{name}", _text(explanation(rollout_of(rollout(status=_STATUSES[name])), Look(NOW))))
+
+
+@pytest.mark.parametrize("name", _STATUSES)
+def test_no_line_is_wider_than_the_screen(name: str) -> None:
+    """At 80 columns everything fits, also with long names in commands."""
+    read = rollout_of(rollout(status=_STATUSES[name]))
+    where = " -n a-rather-long-namespace --context a-rather-long-context"
+    for renderable in (status_screen(read, Look(NOW, where=where)), explanation(read, Look(NOW, where=where))):
+        assert max(len(line) for line in _text(renderable).splitlines()) <= 80
+
+
+def test_the_table_reads_as_recorded() -> None:
+    """One line per rollout, sorted by namespace and name."""
+    read = [rollout_of(rollout(name, namespace, status=_STATUSES[which])) for name, namespace, which in (
+        ("checkout", "shop", "analyzing"), ("cart", "shop", "rejected"), ("search", "find", "at_rest"),
+        ("new", "shop", "unseen"))]
+    _check("table", _text(rollout_table(read, NOW, namespaces=True)))
+
+
+def test_the_wide_table_is_never_cut() -> None:
+    """A narrow terminal wraps its lines; the text is all there."""
+    console = Console(file=io.StringIO(), width=40, color_system=None)
+    show_whole(console, rollout_table([rollout_of(rollout(status=_STATUSES["analyzing"]))], NOW, wide=True))
+    assert isinstance(console.file, io.StringIO)
+    assert "errors and slo are not decided yet" in console.file.getvalue()
+    assert console.width == 40
+
+
+def test_a_plain_line_holds_what_changes() -> None:
+    """Decision, step, weight and verdicts, and no clock, so that equal states give equal lines."""
+    assert plain_line(rollout_of(rollout(status=status(gates=ALL[:2])))) == (
+        "shop/checkout  Shift (Analyzing)  step 2/4  weight 25 of 25 % observed 24.6 %  errors=Inconclusive slow=Pass  "
+        "weight 25 %; errors and slo are not decided yet")
+
+
+@pytest.mark.parametrize(("applied", "desired", "bar"), [
+    (0, 0, "." * 40), (25, 25, "#" * 10 + "." * 30), (5, 25, "##" + "=" * 8 + "." * 30), (100, 100, "#" * 40),
+    (50, 0, "#" * 20 + "." * 20)])
+def test_the_weight_bar_shades_what_is_not_applied_yet(applied: int, desired: int, bar: str) -> None:
+    """Filled is applied, shaded is decided."""
+    assert weight_bar(applied, desired, ASCII).plain == bar
+
+
+@pytest.mark.parametrize(("encoding", "glyphs"), [("utf-8", UNICODE), ("ascii", ASCII), ("latin-1", ASCII)])
+def test_the_characters_are_those_the_stream_can_carry(encoding: str, glyphs: Glyphs) -> None:
+    """No encoding error on an old terminal."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    assert glyphs_for(console_for(stream)) == glyphs
+
+
+def test_a_stream_that_knows_only_ascii_gets_the_whole_screen() -> None:
+    """Nothing but ASCII is printed."""
+    text = _text(status_screen(rollout_of(rollout(status=_STATUSES["analyzing"])), Look(NOW, ASCII)))
+    assert text.isascii()
+
+
+def test_a_version_that_is_too_old_says_so() -> None:
+    """What the plugin does not understand is named on the screen."""
+    read = rollout_of(rollout(status=status(lastDecision=decision("Shift", "MoonPhase"))))
+    assert "does not understand status.lastDecision.reason" in _text(status_screen(read, Look(NOW)), 200)
+
+
+def test_dry_run_is_marked() -> None:
+    """A gate that never acts must not look as if it did."""
+    gates = [{**GATES[0], "dryRun": True}]
+    read = rollout_of(rollout(spec=spec(analysis={**spec()["analysis"], "gates": gates}),
+                              status=status(gates=[gate("errors", "Fail", dryRun=True)])))
+    assert "Fail (dry run)" in _text(status_screen(read, Look(NOW)))
+    assert "it never acts" in _text(explanation(read, Look(NOW)))
