@@ -6,14 +6,13 @@ nothing is retried without a log line and a metric, and deletion is bounded so t
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from chaffinch_operator.errors import ChaffinchError
+from chaffinch_operator.errors import ChaffinchError, Conflict
 
 PASS_SECONDS = 120.0
 """A pass that takes longer is given up: every request in it has its own, much shorter, limit."""
@@ -21,6 +20,7 @@ CLEANUP_SECONDS = 60.0
 """After this time an object may go even if its cleanup has not finished."""
 CLEANUP_PAUSE = 1.0
 CANCEL_SECONDS = 5.0
+CONFLICT_PAUSE = 0.2
 FIRST_BACKOFF = 1.0
 LAST_BACKOFF = 60.0
 PAUSE = 0.1
@@ -123,7 +123,7 @@ class _Loop:
     async def attempt(self, limit: float) -> Outcome | None:
         """One pass; None when it failed. Ends at once when the operator exits."""
         self.woken.clear()
-        started, result = time.monotonic(), "ok"
+        started, result = _time(), "ok"
         try:
             async with asyncio.timeout(limit):
                 outcome = await self._until_ended()
@@ -132,7 +132,7 @@ class _Loop:
             self._failed(error)
         else:
             self._succeeded()
-        self.observer.passed(time.monotonic() - started, result)
+        self.observer.passed(_time() - started, result)
         return outcome
 
     async def _until_ended(self) -> Outcome:
@@ -150,6 +150,8 @@ class _Loop:
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
+        if isinstance(error, Conflict) and self.failures == 1:
+            return  # somebody wrote in between, as is to be expected: look again
         complaint = f"{type(error).__name__}: {error}"
         if complaint != self.complaint:
             expected = isinstance(error, ChaffinchError | TimeoutError)
@@ -157,13 +159,13 @@ class _Loop:
         self.complaint = complaint
 
     def _succeeded(self) -> None:
-        if self.failures:
+        if self.complaint:
             _log.info("reconcile_recovered", key=str(self.key), failures=self.failures)
         self.failures, self.complaint = 0, ""
 
     async def wait(self, seconds: float) -> None:
         """Wait for a wake-up, a change of the object's life, or the time; but always a moment."""
-        floor = min(seconds, FIRST_BACKOFF if self.failures else PAUSE)
+        floor = min(seconds, FIRST_BACKOFF if self.complaint else PAUSE)
         await _first(floor, self.life.changed())
         if not self.life.ended() and seconds > floor:
             await _first(seconds - floor, self.life.changed(), self.woken.wait())
@@ -189,7 +191,7 @@ async def run_object(key: Hashable, reconcile: Reconcile, wakeups: Wakeups, life
             if outcome is not None and outcome.finished:
                 return not life.ended()
             if outcome is None:
-                delay = backoff(loop.failures)
+                delay = backoff(loop.failures) if loop.complaint else CONFLICT_PAUSE
             else:
                 delay = resync_seconds if outcome.requeue_after is None else max(0.0, outcome.requeue_after)
             await loop.wait(delay)
@@ -199,9 +201,9 @@ async def run_object(key: Hashable, reconcile: Reconcile, wakeups: Wakeups, life
 
 
 async def _clean_up(loop: _Loop) -> bool:
-    deadline = time.monotonic() + CLEANUP_SECONDS
+    deadline = _time() + CLEANUP_SECONDS
     while not loop.life.ended():
-        left = deadline - time.monotonic()
+        left = deadline - _time()
         if left <= 0:
             _log.warning("cleanup_given_up", key=str(loop.key), seconds=CLEANUP_SECONDS, error=loop.complaint)
             return True
@@ -210,6 +212,10 @@ async def _clean_up(loop: _Loop) -> bool:
             return not loop.life.ended()
         await _first(min(CLEANUP_PAUSE, max(0.0, left)), loop.life.changed())
     return False
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _first(seconds: float, *waits: Awaitable[object]) -> None:

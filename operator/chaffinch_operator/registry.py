@@ -27,6 +27,7 @@ class Memo:
 
     kube: Kube
     runtime: Runtime
+    stop: asyncio.Event
 
 
 @kopf.on.login(registry=REGISTRY)
@@ -35,6 +36,12 @@ async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - 
     it = await cast("Memo", memo).kube.connection()
     return kopf.ConnectionInfo(server=it.server, ca_path=it.ca_path, insecure=it.insecure, token=it.token,
                                certificate_path=it.certificate_path, private_key_path=it.private_key_path)
+
+
+@kopf.on.cleanup(registry=REGISTRY)
+async def stop_waiting(memo: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's signature
+    """Tell the rest of the process that kopf took the signal; kopf itself waits five seconds for this flag's waiter."""
+    cast("Memo", memo).stop.set()
 
 
 @kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
@@ -76,6 +83,7 @@ def settings_for_kopf() -> kopf.OperatorSettings:
 
 async def run(kube: Kube, runtime: Runtime, settings: Settings, stop: asyncio.Event) -> None:
     """Run kopf until `stop` is set or the process is asked to end."""
+    everywhere = not settings.watch_namespaces
     await kopf.operator(
-        registry=REGISTRY, settings=settings_for_kopf(), memo=Memo(kube, runtime), stop_flag=stop, standalone=True,
-        namespaces=settings.watch_namespaces, clusterwide=not settings.watch_namespaces)
+        registry=REGISTRY, settings=settings_for_kopf(), memo=Memo(kube, runtime, stop), standalone=True,
+        stop_flag=stop, namespaces=settings.watch_namespaces, clusterwide=everywhere)
