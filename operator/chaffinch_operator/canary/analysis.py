@@ -1,7 +1,7 @@
 """While a canary is judged: confirm the weight, fold closed intervals, then fail, go on, wait or promote. Pure."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chaffinch_operator.canary import clock, evidence, record
 from chaffinch_operator.canary.evidence import Thresholds
@@ -69,8 +69,7 @@ def _fold_one(c: Context, status: CanaryRolloutStatus, reading: IntervalReading,
     The change begins with our write and is over queryOffset later: a gateway takes up to a second to follow.
     """
     end = clock.stamp(reading.end)
-    since = clock.parse(status.weight.since)
-    settled = since + timedelta(seconds=seconds(c.spec.analysis.query_offset)) if since else None
+    since, settled = clock.parse(status.weight.since), _settled(c, status)
     if since and settled and reading.start < settled and reading.end > since:
         return status.model_copy(update={"interval_end": end})
     current = settled is None or reading.start >= settled
@@ -84,6 +83,12 @@ def _fold_one(c: Context, status: CanaryRolloutStatus, reading: IntervalReading,
             observed = f"{100 * step.canary_requests / step.total_requests:.1f}"
             update["weight"] = status.weight.model_copy(update={"observed": observed})
     return status.model_copy(update=update)
+
+
+def _settled(c: Context, status: CanaryRolloutStatus) -> datetime | None:
+    """When the applied weight was in force everywhere."""
+    since = clock.parse(status.weight.since)
+    return since + timedelta(seconds=seconds(c.spec.analysis.query_offset)) if since else None
 
 
 def _count_requests(c: Context, step: StepStatus, reading: IntervalReading) -> StepStatus:
@@ -146,9 +151,9 @@ def _step_elapsed(c: Context) -> bool:
 
 def _judged_here(c: Context) -> bool:
     """At least one whole interval of this weight was judged."""
-    since, last = clock.parse(c.status.weight.since), clock.parse(c.status.interval_end)
+    settled, last = _settled(c, c.status), clock.parse(c.status.interval_end)
     interval = timedelta(seconds=seconds(c.spec.analysis.interval))
-    return since is not None and last is not None and last - interval >= since
+    return settled is not None and last is not None and last - interval >= settled
 
 
 def _pausing(c: Context) -> CanaryRolloutStatus:

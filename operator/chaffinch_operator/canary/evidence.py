@@ -129,7 +129,7 @@ def _fold_count(name: str, gate: CountGate, old: GateStatus, value: GateReading,
     verdict = _verdict(p, harm, safe, thresholds, evidence.canary.total)
     estimate = counts.ratio(evidence)
     message = (f"{name}: canary {_share(evidence.canary)}, stable {_share(evidence.baseline)}"
-               f"{_times(estimate)}, p = {_short(p)}")
+               f"{_times(estimate)}, p = {p:.2g}")
     return old.model_copy(update={
         "verdict": verdict, "canary": _counts(evidence.canary), "baseline": _counts(evidence.baseline),
         "ratio": "" if estimate is None else _short(estimate), "interval": [_short(low), _short(high)],
@@ -149,7 +149,7 @@ def _fold_rate(name: str, gate: RateGate, old: GateStatus, value: GateReading, t
         "ratio": _short(seen.bad / seen.total) if seen.total else "", "interval": [_short(low), _short(high)],
         "p_value": _short(p), "log_e_harm": _short(harm), "log_e_safe": _short(safe), "dispersion": _short(gate.dispersion),
         "evidence": one_sample.to_state(evidence),
-        "message": f"{name}: canary {_share(seen)}, at most {gate.max_ratio:.3%} allowed, p = {_short(p)}"})
+        "message": f"{name}: canary {_share(seen)}, at most {gate.max_ratio:.3%} allowed, p = {p:.2g}"})
 
 
 def _fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None) -> GateStatus:
@@ -162,7 +162,7 @@ def _fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: 
     rest = Counts(bad=old.baseline.total + value.baseline.total, total=old.baseline.total + value.baseline.total)
     off = p <= SPLIT_ALPHA
     verdict = Verdict.INCONCLUSIVE if off else Verdict.PASS if seen.total + rest.total else Verdict.NO_DATA
-    message = (f"{gate.name}: the traffic split is not what the weights say (p = {_short(p)}); nothing can be concluded"
+    message = (f"{gate.name}: the traffic split is not what the weights say (p = {p:.2g}); nothing can be concluded"
                if off else f"{gate.name}: {seen.total:,} of {seen.total + rest.total:,} requests went to the canary, "
                "as the weights say")
     return old.model_copy(update={"verdict": verdict, "canary": seen, "baseline": rest, "p_value": _short(p),
