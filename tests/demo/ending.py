@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chaffinch_operator.cli.words import duration
 from demo.summary import Result, Summary
+from support import sample
 from support.load.outcome import Kind
 
 _WORDS = {"Promote": ("promoted", "green"), "RollBack": ("rolled back", "red")}
@@ -21,7 +22,7 @@ def ending(summary: Summary, hints: Sequence[str]) -> Iterator[RenderableType]:
     yield _table(summary.results)
     load = summary.load
     yield Text(f"{load.requests:,} requests in {duration(summary.total_seconds - summary.set_up_seconds)} at "
-               f"{summary.rate:g} a second: {load.count(kind=Kind.INJECTED):,} answered 500 by the versions themselves, "
+               f"{summary.rate:g} a second: {load.count(kind=Kind.INJECTED):,} answered 500 by the service itself, "
                f"{load.failed:,} failed; set-up took {duration(summary.set_up_seconds)}")
     problems = summary.problems()
     for problem in problems:
@@ -49,11 +50,20 @@ def _row(result: Result) -> Iterator[RenderableType]:
     yield result.release.title
     yield Text(word, style=style if result.as_expected else "bold red")
     yield duration(after) if after is not None else ""
-    yield f"{result.clients.count(version=version):,}" if word != "promoted" else f"{_canary(result):,}"
+    yield f"{result.clients.count(track='canary'):,}"
     yield f"{result.clients.count(kind=Kind.INJECTED, version=version):,}"
     yield f"{result.clients.failed:,}"
     yield f"{result.stable_pods_restarted}"
 
 
-def _canary(result: Result) -> int:
-    return result.clients.count(track="canary")
+def hints(app: sample.App, platform: str) -> list[str]:
+    """What to try next."""
+    local = 'eval "$(cd tests && python3 -m cluster env)"; alias k="$CHAFFINCH_INSIDE kubectl"'
+    where = f"{app.name} -n {app.namespace}"
+    return [
+        local if platform == "local" else "alias k=kubectl",
+        f"k set env deployment/{where} VERSION=v5 ERROR_RATE=0.05       # your own bad version",
+        f".venv/bin/kubectl-chaffinch status {where} -w                 # watch it (with $CHAFFINCH_INSIDE in front)",
+        f".venv/bin/kubectl-chaffinch explain {where}                   # why it was decided so",
+        f"k get canaryrollout {where} -o yaml                           # all evidence is in the status",
+        "make demo-down                                                # remove everything"]

@@ -30,8 +30,8 @@ class Teller:
         self._said, self._at = present, now
         elapsed = duration((now - started).total_seconds())
         told = rollout.sentence if changed else gates_line(rollout)
-        head = f"[{elapsed:>6}] {rollout.action} ({rollout.reason})  weight {status.weight.applied} %  {load_line(load)}"
-        return [head, *([f"         {told}"] if told else [])]
+        head = f"[{elapsed:>6}] {rollout.action} ({rollout.reason}), weight {status.weight.applied} %"
+        return [f"{head}, {load_line(load)}", *([f"         {told}"] if told else [])]
 
 
 def gates_line(rollout: Rollout) -> str:

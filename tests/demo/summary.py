@@ -17,8 +17,9 @@ summary.json:
       errorsOfCandidate                       requests that the candidate answered 500, as clients counted them
       failedRequests, failures{status: count} client requests that the release failed; must be 0
       stablePodsRestarted                     stable pods deleted (before a promotion) or restarted; must be 0
-      shares[]       {weight, operator: {...}, clients: {...}}, each {canaryRequests, totalRequests, observed, tolerance,
-                     within}: within is |observed - weight| <= tolerance, three standard deviations of a binomial share
+      shares[]       {weight, operator: {...}, clients: {...}}, each {canaryRequests, totalRequests, observed,
+                     tolerance, within}: within is |observed - weight| <= tolerance, which is three standard
+                     deviations of a binomial share
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,7 +117,7 @@ class Summary:
         found = [p for result in self.results for p in result.problems()]
         accounted = sum(r.clients.failed for r in self.results)
         if self.load.failed > accounted:
-            found.append(f"{self.load.failed - accounted} client requests failed between releases: {self.load.failures()}")
+            found.append(f"{self.load.failed - accounted} requests failed between releases: {self.load.failures()}")
         if self.trouble:
             found.append(self.trouble)
         if len(self.results) < self.planned:
@@ -133,7 +134,7 @@ class Summary:
                 "ratePerSecond": self.rate, "requests": self.load.requests, **_arms(self.load),
                 "answered500": self.load.count(kind=Kind.INJECTED), "failed": self.load.failed,
                 "failures": self.load.failures(), "skipped": self.load.skipped,
-                "latencyMs": {"p50": _rounded(self.load.quantile_ms(0.5)), "p99": _rounded(self.load.quantile_ms(0.99))}},
+                "latencyMs": {f"p{q}": _rounded(self.load.quantile_ms(q / 100)) for q in (50, 99)}},
             "releases": [r.to_json() for r in self.results]}
 
 
