@@ -75,6 +75,7 @@ class GateView:
     """None when the spec does not have the gate any more, or cannot be read."""
     harm_ratio: float
     margin_ratio: float
+    safe_below: float | None
     max_ratio: float | None
     harm: Meter | None
     safe: Meter | None
@@ -141,6 +142,7 @@ def _view(status: GateStatus, gate: ResolvedGate | None, thresholds: Thresholds 
     return GateView(
         status=status, kind=gate.kind if gate else None,
         harm_ratio=gate.count.harm_ratio if gate and gate.count else 1.0,
+        safe_below=gate.count.safe_below if gate and gate.count else None,
         margin_ratio=design.margin_ratio if design else 1.0,
         max_ratio=gate.rate.max_ratio if gate and gate.rate else None,
         harm=_harm_meter(status, counting.harm) if counting else None,

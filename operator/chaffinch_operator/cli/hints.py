@@ -37,7 +37,7 @@ def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
     if rollout.deleting:
         return (Hint("it is being deleted; if the operator is gone already", run("cleanup")),)
     if not rollout.seen:
-        return (Hint("is the operator running?", OPERATOR_PODS),)
+        return (Hint("see whether the operator runs", OPERATOR_PODS),)
     if rollout.status.paused_by_user:
         return Hint("let it go on", run("resume")), Hint("give the candidate up", run("abort"))
     if rollout.is_doing(*IN_FLIGHT):

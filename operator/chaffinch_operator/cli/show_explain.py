@@ -78,10 +78,10 @@ def gate_sentences(view: GateView, thresholds: Thresholds | None) -> Iterator[st
     """What one gate saw, what that is worth, and what it takes."""
     counts = counts_line(view)
     if not counts or view.verdict is Verdict.NO_DATA:
-        yield _upper(view.sentence or "nothing was said about it") + "."
+        yield _sentence(view.sentence or "nothing was said about it")
     if not counts:
         return
-    yield _upper(counts) + "."
+    yield _sentence(counts)
     if view.ratio is not None and view.interval is not None:
         yield _ratio_sentence(view, thresholds)
     if view.harm and thresholds:
@@ -124,7 +124,8 @@ def _harmless(view: GateView) -> str:
 def _unsafe(view: GateView) -> str:
     if view.kind is Kind.OBJECTIVE and view.max_ratio is not None:
         return f"a canary at {words.percent(view.margin_ratio * view.max_ratio)} or more"
-    return f"a canary at {words.times(view.margin_ratio)} stable's bad share or more"
+    above = f", and above {words.percent(view.safe_below)}" if view.safe_below else ""
+    return f"a canary at {words.times(view.margin_ratio)} stable's bad share or more{above}"
 
 
 def next_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
@@ -133,7 +134,7 @@ def next_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
     if by_itself:
         yield by_itself
     for hint in hints(rollout, look.where):
-        yield f"{_upper(hint.text)}: {hint.command}" if hint.command else _upper(hint.text) + "."
+        yield f"{_upper(hint.text)}: {hint.command}" if hint.command else _sentence(hint.text)
 
 
 def _by_itself(rollout: Rollout) -> str:
@@ -158,3 +159,7 @@ def _waits_for(rollout: Rollout) -> str:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _sentence(text: str) -> str:
+    return _upper(text) + ("" if text.endswith((".", "?", "!")) else ".")

@@ -21,7 +21,8 @@ def _answering(accepted: bool, message: str) -> FakeCluster:
 
     def answer(obj: dict[str, Any], _patch: object) -> None:
         token = obj["metadata"]["annotations"][ACTION]
-        obj["status"]["lastAction"] = {"token": token, "accepted": accepted, "message": message, "at": "2026-11-24T12:00:01Z"}
+        obj["status"]["lastAction"] = {
+            "token": token, "accepted": accepted, "message": message, "at": "2026-11-24T12:00:01Z"}
 
     cluster.after_patch = answer
     return cluster
@@ -94,7 +95,8 @@ def test_an_action_is_an_annotation(run: Run, args: tuple[str, ...], verb: str) 
     cluster = _answering(True, "done")
     result = run(cluster, *args)
     assert result.exit_code == 0
-    assert cluster.writes == [("patch", "CanaryRollout shop/checkout", {"metadata": {"annotations": {ACTION: f"{verb}@t1"}}})]
+    wish = {"metadata": {"annotations": {ACTION: f"{verb}@t1"}}}
+    assert cluster.writes == [("patch", "CanaryRollout shop/checkout", wish)]
 
 
 def test_an_accepted_action_is_told(run: Run) -> None:
@@ -123,7 +125,8 @@ def test_silence_of_the_operator_fails_after_the_timeout(run: Run) -> None:
 def test_an_answer_to_another_request_is_no_answer(run: Run) -> None:
     """Only the own token counts."""
     last = {"token": "abort@t0", "accepted": True, "message": "", "at": ""}
-    assert run(FakeCluster(rollout(status=status(lastAction=last))), "abort", "checkout", "--timeout", "1").exit_code == 1
+    cluster = FakeCluster(rollout(status=status(lastAction=last)))
+    assert run(cluster, "abort", "checkout", "--timeout", "1").exit_code == 1
 
 
 def test_a_late_answer_is_waited_for(run: Run) -> None:
@@ -139,8 +142,8 @@ def test_the_result_of_an_action_in_json(run: Run, accepted: bool, result: str) 
     """The document says it, and so does the exit code."""
     done = run(_answering(accepted, "why"), "abort", "checkout", "-o", "json")
     assert json.loads(done.stdout) == {
-        "kind": "ActionResult", "version": 1, "namespace": "shop", "name": "checkout", "action": "abort", "token": "abort@t1",
-        "result": result, "message": "why", "at": "2026-11-24T12:00:01Z"}
+        "kind": "ActionResult", "version": 1, "namespace": "shop", "name": "checkout", "action": "abort",
+        "token": "abort@t1", "result": result, "message": "why", "at": "2026-11-24T12:00:01Z"}
     assert done.exit_code == (0 if accepted else 1)
 
 

@@ -13,13 +13,14 @@ from unit.cli.builders import NOW, at_rest, gate, rollout, status
 def test_a_document_has_the_documented_fields() -> None:
     """docs/cli.md lists them; fewer would break somebody's script."""
     document = rollout_document(rollout_of(rollout(status=status())), NOW)
-    assert list(document) == ["kind", "version", "namespace", "name", "target", "service", "generation", "status", "computed"]
+    assert list(document) == [
+        "kind", "version", "namespace", "name", "target", "service", "generation", "status", "computed"]
     assert list(document["computed"]) == [
-        "outcome", "seen", "upToDate", "deleting", "notUnderstood", "ageSeconds", "decisionAgeSeconds", "step", "thresholds",
-        "gates", "next"]
+        "outcome", "seen", "upToDate", "deleting", "notUnderstood", "ageSeconds", "decisionAgeSeconds", "step",
+        "thresholds", "gates", "next"]
     assert list(document["computed"]["gates"][0]) == [
-        "name", "gateKind", "verdict", "acting", "canaryShare", "baselineShare", "ratio", "low", "high", "pValue", "harm",
-        "safe"]
+        "name", "gateKind", "verdict", "acting", "canaryShare", "baselineShare", "ratio", "low", "high", "pValue",
+        "harm", "safe"]
 
 
 def test_the_status_is_the_objects_own() -> None:
@@ -30,8 +31,8 @@ def test_the_status_is_the_objects_own() -> None:
 
 def test_what_is_infinite_or_unknown_is_null() -> None:
     """JSON has no infinity; every document can be read back strictly."""
-    read = rollout_of(rollout(status=status(gates=[gate("errors", interval=["0.5", "inf"], logESafe="-inf"), gate("slow")])))
-    document = rollout_document(read, NOW)
+    gates = [gate("errors", interval=["0.5", "inf"], logESafe="-inf"), gate("slow")]
+    document = rollout_document(rollout_of(rollout(status=status(gates=gates))), NOW)
     json.dumps(document, allow_nan=False)
     first, second = document["computed"]["gates"]
     assert (first["low"], first["high"], first["safe"]["logE"], second["ratio"]) == (0.5, None, None, None)
@@ -46,8 +47,8 @@ def test_thresholds_are_natural_logarithms() -> None:
 
 def test_a_list_is_sorted_by_namespace_and_name() -> None:
     """Equal clusters give equal lists."""
-    read = [rollout_of(rollout(name, namespace, status=at_rest())) for name, namespace in (("b", "x"), ("a", "x"), ("z", "a"))]
-    document = list_document(read, NOW)
+    names = (("b", "x"), ("a", "x"), ("z", "a"))
+    document = list_document([rollout_of(rollout(name, where, status=at_rest())) for name, where in names], NOW)
     assert [(i["namespace"], i["name"]) for i in document["items"]] == [("a", "z"), ("x", "a"), ("x", "b")]
     assert document["kind"] == "RolloutStatusList"
 
