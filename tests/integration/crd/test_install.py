@@ -1,6 +1,7 @@
 """The manifests on a real API server: one command installs, and the operator's rights are enough and no more."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,37 @@ def test_the_built_in_roles_include_ours(role: str, verb: str, allowed: bool, ku
     roles = kubectl.json("get", "clusterroles", "-l", f"rbac.authorization.k8s.io/aggregate-to-{role}=true")["items"]
     rules = [rule for item in roles for rule in item["rules"] or () if "canaryrollouts" in rule.get("resources", ())]
     assert any(verb in rule["verbs"] for rule in rules) is allowed
+
+
+def built(kubectl: Any, folder: Path, **kustomization: object) -> list[dict[str, Any]]:
+    """Objects of a kustomization written for this test."""
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    answer = kubectl("kustomize", folder)
+    assert answer.code == 0, answer.err
+    return list(yaml.safe_load_all(answer.out))
+
+
+def test_the_monitoring_component_can_be_added_to_an_overlay(tmp_path: Path, kubectl: Any) -> None:
+    """Alerts and PodMonitor come in the operator's namespace."""
+    objects = built(kubectl, tmp_path, resources=[relative(tmp_path, "overlays/default")],
+                    components=[relative(tmp_path, "components/monitoring")])
+    assert one(objects, "PodMonitor")["metadata"]["namespace"] == "chaffinch-system"
+    assert one(objects, "PrometheusRule")["metadata"]["namespace"] == "chaffinch-system"
+
+
+def test_the_argo_cd_component_adds_to_its_config_map(tmp_path: Path, kubectl: Any) -> None:
+    """What stands in argocd-cm stays, health and actions are added."""
+    present = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {"url": "https://cd"}}
+    (tmp_path / "argocd-cm.yaml").write_text(yaml.safe_dump(present))
+    objects = built(kubectl, tmp_path, resources=["argocd-cm.yaml"], components=[relative(tmp_path, "argocd")])
+    assert one(objects, "ConfigMap")["data"].keys() == {
+        "url", "resource.customizations.health.chaffinch.dev_CanaryRollout",
+        "resource.customizations.actions.chaffinch.dev_CanaryRollout"}
+
+
+def relative(folder: Path, name: str) -> str:
+    """Path of a folder of manifests as kustomize wants it."""
+    return os.path.relpath(ROOT / "manifests" / name, folder)
 
 
 def test_uninstalling_takes_everything_away(kubectl: Any) -> None:

@@ -1,5 +1,5 @@
 -- Health of a CanaryRollout for Argo CD. Lua 5.1 with the libraries base and table only: no string.*, no os.*.
--- Order: seen at all, this generation seen, stalled, waiting for a person, ready, else in progress.
+-- Order: seen at all, this generation seen, stalled, ready, waiting for a person, else in progress.
 
 local function condition(status, type)
   for _, c in ipairs(status.conditions or {}) do
@@ -34,13 +34,13 @@ end
 if decision.action == "Rejected" then
   return health("Degraded", message)
 end
+if ready.status == "True" then
+  return health("Healthy", ready.message or message)
+end
 if obj.spec and obj.spec.suspend == true then
-  return health("Suspended", "spec.suspend is true: no canary starts, no weight moves")
+  return health("Suspended", ready.message or message)
 end
 if decision.action == "Pause" or decision.action == "Hold" then
   return health("Suspended", message)
-end
-if ready.status == "True" then
-  return health("Healthy", ready.message or message)
 end
 return health("Progressing", message or "Waiting for the first decision")
