@@ -17,7 +17,8 @@ try:
     main()
 except SystemExit:
     pass
-slow = {"kubernetes", "aiohttp", "rich", "yaml", "chaffinch_stats", "chaffinch_operator.canary.status"} & set(sys.modules)
+slow = {"kubernetes", "aiohttp", "rich", "yaml", "chaffinch_stats", "chaffinch_operator.canary.status"}
+slow &= set(sys.modules)
 sys.exit(str(slow) if slow else 0)
 """
 _KUBECTL = """#!/bin/sh
