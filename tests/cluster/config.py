@@ -65,6 +65,11 @@ class Config:
         return self.cache / "clusters" / self.name
 
     @property
+    def lock_file(self) -> Path:
+        """Held while the cluster is changed; beside its folder, which a purge removes."""
+        return self.root.with_name(f"{self.name}.lock")
+
+    @property
     def pki(self) -> Path:
         """Certificates and kubeconfigs."""
         return self.root / "pki"

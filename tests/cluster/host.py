@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from cluster.cgroups import ClusterCgroup
 from cluster.command import run, succeeds
 from cluster.config import Config
 from cluster.console import Console
@@ -47,17 +48,22 @@ NAMESPACE_SYSCTLS = (
 def claim(config: Config, console: Console) -> None:
     """Note that this name is ours on this machine, and keep the kernel settings if we are the first cluster."""
     with exclusive(CLAIMS / "lock", console):
-        _forget_earlier_boot()
-        owner = CLAIMS / f"{config.name}.claim"
-        if owner.exists() and owner.read_text() != str(config.root):
-            raise PreconditionError(
-                f"a cluster named {config.name} runs from {owner.read_text()}",
-                f"set CHAFFINCH_CLUSTER to another name, or run `down` with that folder's CHAFFINCH_CACHE ({owner})",
-            )
+        check_owner(config)
         if not (CLAIMS / SAVED).exists():
             values = {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS}
             (CLAIMS / SAVED).write_text(json.dumps({"boot": BOOT_ID.read_text(), "values": values}))
-        owner.write_text(str(config.root))
+        _claim_file(config).write_text(str(config.root))
+
+
+def check_owner(config: Config) -> None:
+    """Refuse to touch a cluster of the same name that runs from another cache folder."""
+    _forget_earlier_boot()
+    claimed = _claim_file(config)
+    if claimed.exists() and claimed.read_text() != str(config.root):
+        raise PreconditionError(
+            f"a cluster named {config.name} runs from {claimed.read_text()}",
+            f"set CHAFFINCH_CLUSTER to another name, or CHAFFINCH_CACHE to the folder it runs from ({claimed})",
+        )
 
 
 def release(config: Config, console: Console) -> None:
@@ -65,7 +71,7 @@ def release(config: Config, console: Console) -> None:
     if not CLAIMS.is_dir():
         return
     with exclusive(CLAIMS / "lock", console):
-        (CLAIMS / f"{config.name}.claim").unlink(missing_ok=True)
+        _claim_file(config).unlink(missing_ok=True)
         if any(CLAIMS.glob("*.claim")):
             return
         saved = CLAIMS / SAVED
@@ -75,12 +81,30 @@ def release(config: Config, console: Console) -> None:
             saved.unlink()
 
 
+def _claim_file(config: Config) -> Path:
+    return CLAIMS / f"{config.name}.claim"
+
+
 def _forget_earlier_boot() -> None:
     saved = CLAIMS / SAVED
     if saved.exists() and json.loads(saved.read_text())["boot"] != BOOT_ID.read_text():
         saved.unlink()
         for claimed in CLAIMS.glob("*.claim"):
             claimed.unlink()
+
+
+def processes_inside(config: Config) -> bool:
+    """Whether components run, all of them in the network namespace that now bears the cluster's name."""
+    processes = ClusterCgroup(config.cgroup).own_processes()
+    networks = {_inode(Path(f"/proc/{number}/ns/net")) for number in processes} - {None}  # None: it has just ended
+    return bool(networks) and networks == {_inode(config.network_namespace)}
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def create_network(config: Config) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 
-from cluster import host, pki, preconditions
+from cluster import host, pki, preconditions, teardown
 from cluster.addons import Addons
 from cluster.build import Cache
 from cluster.cgroups import ClusterCgroup
@@ -41,7 +40,7 @@ def up(config: Config, console: Console | None = None) -> None:
     if config.platform != "local":
         raise ClusterError(f"CLUSTER={config.platform}: use cluster.connect(), `up` is for the local cluster")
     console = console or Console()
-    with exclusive(lock_file(config), console):
+    with exclusive(config.lock_file, console):
         _prepare(config, console)
         kubelet_started = _start_components(config, console)
         for image in images_for(config.addons):
@@ -77,7 +76,7 @@ def addons_of(config: Config) -> tuple[Addon, ...]:
 
 def restart(config: Config, name: str, console: Console) -> None:
     """Stop a component and start it again."""
-    with exclusive(lock_file(config), console):
+    with exclusive(config.lock_file, console):
         component = Blueprint(config).named(name)
         supervisor = Supervisor(config, console)
         supervisor.stop([component])
@@ -89,11 +88,6 @@ def kill(config: Config, name: str, console: Console) -> None:
     Supervisor(config, console).kill(Blueprint(config).named(name))
 
 
-def lock_file(config: Config) -> Path:
-    """Beside the cluster's folder, which `down --purge` removes."""
-    return config.root.with_name(f"{config.name}.lock")
-
-
 def _prepare(config: Config, console: Console) -> None:
     cache = Cache.of(config.cache)
     components = needed_components(config)
@@ -101,6 +95,10 @@ def _prepare(config: Config, console: Console) -> None:
     preconditions.check(preconditions.Machine.present(config.cache), cold=cold)
     preconditions.install_packages(console)
     cache.build(components, console)
+    host.check_owner(config)
+    if not host.processes_inside(config):
+        # after a reboot or a removed namespace: what is left would only be in the way
+        teardown.end(config, console)
     config.root.mkdir(parents=True, exist_ok=True)
     (config.root / ADDONS_RECORD).write_text(",".join(config.addons))
     host.claim(config, console)

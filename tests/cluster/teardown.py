@@ -20,7 +20,6 @@ from cluster.components import Blueprint
 from cluster.config import Config
 from cluster.console import Console
 from cluster.deadline import wait_until
-from cluster.lifecycle import lock_file
 from cluster.lock import exclusive
 from cluster.supervision import Supervisor
 
@@ -40,23 +39,29 @@ EPHEMERAL = ("containerd/state", "containerd/ipam", "addons", "helm", "kube-cach
 def down(config: Config, *, purge: bool = False, console: Console | None = None) -> None:
     """End the cluster; `purge` also removes its data, volumes and certificates, but no built component."""
     console = console or Console()
-    with exclusive(lock_file(config), console), console.step(f"down {config.name}"):
+    with exclusive(config.lock_file, console), console.step(f"down {config.name}"):
+        host.check_owner(config)
         volumes = volumes_in(config.root / "etcd") if purge else []
-        _stop_components(config, console)
-        cgroup = ClusterCgroup(config.cgroup)
-        wait_until(lambda: not cgroup.kill(), "end of all processes in the cluster's cgroup", seconds=KILL_SECONDS)
-        _remove_runtime_leftovers(config)
-        _unmount(config.root)
-        host.remove_network(config)
-        cgroup.remove()
-        host.release(config, console)
-        for name in EPHEMERAL:
-            shutil.rmtree(config.root / name, ignore_errors=True)
+        end(config, console)
         if purge:
             for path in [config.root, *volumes]:
                 shutil.rmtree(path, ignore_errors=True)
     if purge:
-        lock_file(config).unlink(missing_ok=True)
+        config.lock_file.unlink(missing_ok=True)
+
+
+def end(config: Config, console: Console) -> None:
+    """End what runs and remove what is not data."""
+    _stop_components(config, console)
+    cgroup = ClusterCgroup(config.cgroup)
+    wait_until(lambda: not cgroup.kill(), "end of all processes in the cluster's cgroup", seconds=KILL_SECONDS)
+    _remove_runtime_leftovers(config)
+    _unmount(config.root)
+    host.remove_network(config)
+    cgroup.remove()
+    host.release(config, console)
+    for name in EPHEMERAL:
+        shutil.rmtree(config.root / name, ignore_errors=True)
 
 
 def volumes_in(etcd: Path) -> list[Path]:
