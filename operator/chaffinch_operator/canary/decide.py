@@ -94,7 +94,7 @@ def _stable_of(c: Context, target: Target) -> Revision | None:
 
 def _needs_no_canary(c: Context, target: Target, stable: Revision) -> _Rest | None:
     digest = target.revision.digest
-    if digest == stable.digest and not target.mixed:
+    if digest == stable.digest:
         return _Rest(Reason.REVERTED, "the template is stable's again")
     if target.replicas == 0:
         return _Rest(Reason.SCALED_TO_ZERO, "the target has no replicas, so no user can be hurt")
@@ -185,8 +185,11 @@ def _starting(c: Context) -> CanaryRolloutStatus:
     """Wait until the canary is available and, with a route, isolated and known to the gateway."""
     if clock.elapsed(c.status.candidate_since, c.now) >= c.spec.progress_deadline_seconds and not canary_ready(c):
         return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
-    if (c.snap.provider_problem or blocked(c)) is not None or not canary_ready(c):
-        return c.status
+    if problem := blocked(c) or c.snap.provider_problem:
+        return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
+    if not canary_ready(c):
+        return record.decided(c.status, c.now, Action.START, Reason.INITIALIZING,
+                              f"candidate {record.describe(c.status.candidate)} is held; its canary is being started")
     return record.enter_step(c, 0)
 
 

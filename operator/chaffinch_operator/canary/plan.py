@@ -94,7 +94,7 @@ def _route(c: Context) -> Iterator[Operation]:
     routing, route = c.spec.traffic_routing.gateway_api, c.snap.route
     if routing is None or any(b.reason is Reason.GATEWAY_API_MISSING for b in c.snap.blockers):
         return
-    if c.snap.service is None or (c.snap.deleting and route is None):
+    if route is None and (c.snap.service is None or c.snap.deleting):
         return
     weight = _backend_weight(c, route)
     if route is not None and route.current and route.canary_weight == weight:

@@ -14,7 +14,7 @@ from chaffinch_operator import names
 from chaffinch_operator.canary import clock, gates, readings
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
-from chaffinch_operator.canary.flow import Context
+from chaffinch_operator.canary.flow import Context, weight_confirmed
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
 from chaffinch_operator.canary.observe import observe
@@ -141,7 +141,7 @@ def _next_look(c: Context) -> float | None:
         return None
     if c.action is Action.WAIT:
         return _LONG_WAIT
-    if c.action not in _JUDGED or c.status.weight.applied != c.status.weight.desired or c.snap.provider_problem:
+    if c.action not in _JUDGED or not weight_confirmed(c) or c.snap.provider_problem:
         return _WAITING
     last = clock.parse(c.status.interval_end)
     if last is None:
