@@ -68,9 +68,13 @@ class Life:
         """Whether `end` was called."""
         return self._ended.is_set()
 
-    async def changed(self) -> None:
-        """Return once `deleting` or `ended` becomes true; when it is already being deleted, once it ends."""
-        await (self._ended if self._deleting.is_set() else self._either).wait()
+    async def until_over(self) -> None:
+        """Return once the object is being deleted, or ended."""
+        await self._either.wait()
+
+    async def until_ended(self) -> None:
+        """Return once it ended."""
+        await self._ended.wait()
 
 
 class Observer(Protocol):
@@ -137,15 +141,12 @@ class _Loop:
 
     async def _until_ended(self) -> Outcome:
         task = asyncio.ensure_future(self.reconcile())
+        ended = asyncio.ensure_future(self.life.until_ended())
         try:
-            while not task.done() and not self.life.ended():
-                change = asyncio.ensure_future(self.life.changed())
-                try:
-                    await asyncio.wait({task, change}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    change.cancel()
+            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else Outcome(finished=True)
         finally:
+            ended.cancel()
             await _cancel(task)
 
     def _failed(self, error: Exception) -> None:
@@ -164,11 +165,11 @@ class _Loop:
         self.failures, self.complaint = 0, ""
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a wake-up, a change of the object's life, or the time; but always a moment."""
-        floor = min(seconds, FIRST_BACKOFF if self.complaint else PAUSE)
-        await _first(floor, self.life.changed())
-        if not self.life.ended() and seconds > floor:
-            await _first(seconds - floor, self.life.changed(), self.woken.wait())
+        """Wait for a wake-up, the end of the object's life, or the time; a wake-up only after a moment."""
+        floor = FIRST_BACKOFF if self.complaint else PAUSE
+        await _first(floor, self.life.until_over())
+        if seconds > floor:
+            await _first(seconds - floor, self.life.until_over(), self.woken.wait())
 
 
 def backoff(failures: int) -> float:
@@ -193,7 +194,7 @@ async def run_object(key: Hashable, reconcile: Reconcile, wakeups: Wakeups, life
             if outcome is None:
                 delay = backoff(loop.failures) if loop.complaint else CONFLICT_PAUSE
             else:
-                delay = resync_seconds if outcome.requeue_after is None else max(0.0, outcome.requeue_after)
+                delay = resync_seconds if outcome.requeue_after is None else outcome.requeue_after
             await loop.wait(delay)
         return await _clean_up(loop)
     finally:
@@ -210,7 +211,7 @@ async def _clean_up(loop: _Loop) -> bool:
         outcome = await loop.attempt(left)
         if outcome is not None and outcome.finished:
             return not loop.life.ended()
-        await _first(min(CLEANUP_PAUSE, max(0.0, left)), loop.life.changed())
+        await _first(min(CLEANUP_PAUSE, max(0.0, left)), loop.life.until_ended())
     return False
 
 
