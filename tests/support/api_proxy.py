@@ -4,9 +4,9 @@ Runs as a program, inside the cluster's network:
 
     python -m support.api_proxy --upstream https://127.0.0.1:6443 --ca ca.crt --port 7000 --victim pid-file --log file
 
-Every request is passed on as it is. Writes are counted (Leases are not: they are no step of a flow). Every odd write
-kills the process whose id is in the pid file: the 1st, 5th ... before the API server sees it, the 3rd, 7th ... after the API
-server has done it and before the answer is sent. Even ones pass, so that a flow gets on. Each write is one JSON line
+Every request is passed on as it is. Writes are counted (not those of Leases: they are no step of a flow). Every odd
+write kills the process whose id is in the pid file: the 1st, 5th ... before the API server sees it, the 3rd, 7th ...
+after it has done it and before the answer is sent. Even ones pass, so that a flow gets on. Each write is one JSON line
 in the log.
 """
 
@@ -50,9 +50,9 @@ class Door:
             return self._kill(request, when)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _DROPPED}
         limits = aiohttp.ClientTimeout(total=None)
+        url, body = URL(self._upstream + request.raw_path, encoded=True), await request.read()
         async with aiohttp.ClientSession(auto_decompress=False, timeout=limits) as session, session.request(
-                request.method, URL(self._upstream + request.raw_path, encoded=True), headers=headers, data=await request.read(),
-                ssl=self._tls) as answer:
+                request.method, url, headers=headers, data=body, ssl=self._tls) as answer:
             if when == "after":
                 await answer.read()
                 return self._kill(request, when)
