@@ -11,7 +11,7 @@ from chaffinch_operator.cli.failures import OK, ROLLED_BACK, STALLED, DeclinedEr
 from chaffinch_operator.cli.flags import Output
 from chaffinch_operator.cli.outcome import Outcome, outcome_of, state_word, was_reverted
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
-from chaffinch_operator.cli.screen import glyphs_for, live, show, show_whole
+from chaffinch_operator.cli.screen import cut, glyphs_for, live, show, show_whole
 from chaffinch_operator.cli.session import Session
 from chaffinch_operator.cli.show_explain import explanation
 from chaffinch_operator.cli.show_status import Look, status_screen
@@ -95,7 +95,7 @@ async def watch_all(session: Session, *, everywhere: bool) -> int:
             while True:
                 rollouts = await session.find_all(gateway, everywhere=everywhere)
                 if screen is not None:
-                    screen.update(_table(session, rollouts, everywhere), refresh=True)
+                    screen.update(cut(session.console, _table(session, rollouts, everywhere)), refresh=True)
                 else:
                     _say_changes(session, rollouts, lines)
                 await session.world.sleep(2 * _EVERY_SECONDS)

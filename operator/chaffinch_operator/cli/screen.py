@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+    from rich.text import Text
 
 WIDEST = 10_000
 
@@ -61,11 +63,24 @@ def show(console: "Console", renderable: "RenderableType") -> None:
 
 def show_whole(console: "Console", renderable: "RenderableType") -> None:
     """Print it as wide as it is: the terminal may wrap its lines, nothing is cut."""
-    width, console.width = console.width, WIDEST
-    try:
-        show(console, renderable)
-    finally:
-        console.width = width
+    console.file.write(text_of(_without_edge(console), renderable) + "\n")
+    console.file.flush()
+
+
+def cut(console: "Console", renderable: "RenderableType") -> "Text":
+    """It as wide as it is, cut at the screen's edge: for tables that are redrawn in place."""
+    from rich.text import Text  # noqa: PLC0415 -- keeps --help quick
+
+    return Text.from_ansi(text_of(_without_edge(console), renderable), no_wrap=True, overflow="crop")
+
+
+def _without_edge(console: "Console") -> "Console":
+    """A console with the same colours and no width to speak of."""
+    from rich.console import Console  # noqa: PLC0415 -- keeps --help quick
+
+    return Console(file=StringIO(), width=WIDEST, force_terminal=console.is_terminal, no_color=console.no_color,
+                   color_system=console.color_system, highlight=False, emoji=False,  # type: ignore[arg-type] # str
+                   markup=False)
 
 
 @contextmanager
@@ -73,5 +88,5 @@ def live(console: "Console") -> Iterator["Live"]:
     """A screen that is redrawn in place; the cursor comes back whatever happens."""
     from rich.live import Live  # noqa: PLC0415 -- keeps --help quick
 
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as screen:
         yield screen
