@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaffinch_operator.cli.failures import CliError, explain
+from chaffinch_operator.cli.failures import CliError
 from chaffinch_operator.cli.world import World
-from chaffinch_operator.errors import ChaffinchError
 
 if TYPE_CHECKING:
     from chaffinch_operator.cli.session import Session
@@ -65,7 +64,7 @@ def with_flags(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[...
     def run(ctx: typer.Context, **given: Any) -> None:  # noqa: ANN401 -- typer's
         flags = Flags(**{name: given.pop(name) for name in _TYPES}).over(ctx.meta.get(_META, Flags()))
         code = 0
-        with plain_errors(flags):
+        with plain_errors():
             code = asyncio.run(command(_session(ctx, flags), **given))
         if code:
             raise typer.Exit(code)
@@ -103,13 +102,10 @@ def _session(ctx: typer.Context, flags: Flags) -> "Session":
 
 
 @contextmanager
-def plain_errors(flags: Flags) -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Turn expected errors into two lines on stderr and an exit code."""
     try:
         yield
-    except ChaffinchError as error:
-        cluster = f'context "{flags.context}"' if flags.context else "the current context"
-        _end(explain(error, cluster))
     except CliError as error:
         _end(error)
 

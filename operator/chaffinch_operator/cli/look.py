@@ -91,7 +91,7 @@ async def watch_all(session: Session, *, everywhere: bool) -> int:
     lines: dict[str, str] = {}
     async with session.cluster() as gateway:
         with ExitStack() as stack:
-            screen = stack.enter_context(live(session.console)) if session.console.is_terminal else None
+            screen = stack.enter_context(live(session.console)) if session.on_terminal else None
             while True:
                 rollouts = await session.find_all(gateway, everywhere=everywhere)
                 if screen is not None:
@@ -114,7 +114,7 @@ def _say_line(session: Session, line: str) -> None:
 
 
 def _painter(session: Session, stack: ExitStack, screen_of: Callable[[Rollout], RenderableType]) -> Draw:
-    if session.console.is_terminal:
+    if session.on_terminal:
         screen = stack.enter_context(live(session.console))
         return lambda rollout: screen.update(screen_of(rollout), refresh=True)
     lines: dict[str, str] = {}

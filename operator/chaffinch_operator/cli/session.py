@@ -79,6 +79,11 @@ class Session:
         colour = not self.flags.no_color and not os.environ.get("NO_COLOR")
         return console_for(sys.stdout, colour=colour)
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person looks on; FORCE_COLOR brings colours to a log, not a screen that is redrawn."""
+        return sys.stdout.isatty()
+
     def print_data(self, document: dict[str, Any]) -> None:
         """A document as JSON, or as YAML where that was asked for."""
         if self.flags.output is Output.YAML:

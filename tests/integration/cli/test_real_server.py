@@ -2,6 +2,9 @@
 
 import json
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +142,33 @@ def _asked_for(server: Server, namespace: str) -> str:
             return str(annotations[_ACTION])
         time.sleep(0.2)
     raise AssertionError("the annotation was never written")
+
+
+def test_on_a_terminal_the_screen_is_redrawn_until_interrupted(server: Server) -> None:
+    """With colours and cursor movements; Ctrl-C ends it without a traceback."""
+    server.create("checkout", "watched", status())
+    ours, theirs = pty.openpty()
+    watching = subprocess.Popen(
+        _command(server.api.kubeconfig, "status", "checkout", "-n", "watched", "-w"), stdout=theirs, stderr=theirs,
+        env={**os.environ, "PYTHONPATH": _SOURCES, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"})
+    os.close(theirs)
+    shown = _read_until(ours, b"Shift", 2)
+    watching.send_signal(signal.SIGINT)
+    shown += _read_until(ours, b"\x1b[?25h", 1)
+    assert watching.wait(timeout=30) == 130
+    os.close(ours)
+    assert b"\x1b[1A" in shown
+    assert b"\x1b[1;36mAnalyzing" in shown
+    assert b"Traceback" not in shown
+
+
+def _read_until(terminal: int, text: bytes, times: int) -> bytes:
+    """What the program shows, up to some text; the terminal ends with the program."""
+    shown, deadline = b"", time.monotonic() + _DEADLINE_SECONDS
+    while shown.count(text) < times and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 1.0)[0]:
+            shown += os.read(terminal, 65536)
+    return shown
 
 
 def test_cleanup_lets_a_rollout_go_whose_operator_is_gone(server: Server) -> None:

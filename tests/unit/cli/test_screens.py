@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ import pytest
 from rich.console import Console, RenderableType
 
 from chaffinch_operator.cli.rollout import rollout_of
-from chaffinch_operator.cli.screen import ASCII, UNICODE, Glyphs, console_for, glyphs_for, show_whole, text_of
+from chaffinch_operator.cli.screen import (
+    ASCII,
+    UNICODE,
+    Glyphs,
+    console_for,
+    cut,
+    glyphs_for,
+    live,
+    show_whole,
+    text_of,
+)
 from chaffinch_operator.cli.show_explain import explanation
 from chaffinch_operator.cli.show_status import Look, status_screen, weight_bar
 from chaffinch_operator.cli.show_table import plain_line, rollout_table
@@ -127,6 +138,50 @@ def test_a_stream_that_knows_only_ascii_gets_the_whole_screen() -> None:
     """Nothing but ASCII is printed."""
     text = _text(status_screen(rollout_of(rollout(status=_STATUSES["analyzing"])), Look(NOW, ASCII)))
     assert text.isascii()
+
+
+def test_a_table_that_is_redrawn_is_cut_at_the_edge() -> None:
+    """Each rollout keeps to its one line, whatever the terminal's width."""
+    console = Console(file=io.StringIO(), width=30, force_terminal=True, color_system="standard")
+    with live(console) as screen:
+        screen.update(cut(console, rollout_table([rollout_of(rollout(status=_STATUSES["analyzing"]))], NOW, wide=True)),
+                      refresh=True)
+    assert isinstance(console.file, io.StringIO)
+    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", console.file.getvalue())
+    lines = [line for line in plain.splitlines() if line.strip()]
+    assert lines[0].startswith("NAME      STATE")
+    assert max(len(line) for line in lines) <= 30
+
+
+@pytest.mark.parametrize(("changes", "note"), [
+    ({"deletionTimestamp": ago()}, "It is being deleted."), ({"generation": 4}, "The spec was changed")])
+def test_a_reader_is_told_what_to_know_first(changes: dict[str, Any], note: str) -> None:
+    """A deletion or an unseen change makes the rest old news."""
+    assert note in _text(status_screen(rollout_of(rollout(status=status(), **changes)), Look(NOW)))
+
+
+def test_a_suspended_rollout_says_so() -> None:
+    """Nothing moves, and the reason is in the spec."""
+    assert "spec.suspend is true" in _text(status_screen(rollout_of(rollout(spec=spec(suspend=True))), Look(NOW)))
+
+
+def test_conditions_are_shown_only_when_they_are_bad() -> None:
+    """And not when they repeat the decision."""
+    def condition(kind: str, status: str, reason: str) -> dict[str, Any]:
+        return {"type": kind, "status": status, "reason": reason, "message": f"{kind} says", "observedGeneration": 3,
+                "lastTransitionTime": ""}
+
+    conditions = [condition("Ready", "False", "Analyzing"), condition("Stalled", "False", "Analyzing"),
+                  condition("HoldInstalled", "False", "HoldNotInstalled"), condition("Analyzed", "True", "Fine")]
+    text = _text(status_screen(rollout_of(rollout(status=status(conditions=conditions))), Look(NOW)))
+    assert [line.split()[0] for line in text.splitlines() if "says" in line] == ["HoldInstalled"]
+
+
+def test_a_spec_that_cannot_be_read_costs_steps_and_bars_only() -> None:
+    """Verdicts and sentences are still there."""
+    text = _text(status_screen(rollout_of(rollout(spec={"steps": "all"}, status=status(gates=[_NO_DATA]))), Look(NOW)))
+    assert "Steps" not in text
+    assert "? errors  NoData  no series matches" in text
 
 
 def test_a_version_that_is_too_old_says_so() -> None:
