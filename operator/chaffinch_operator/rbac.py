@@ -5,10 +5,12 @@ Least privilege: no secrets, no wildcard, names wherever the API server can chec
 
 from dataclasses import dataclass
 
-from chaffinch_operator.canary.hold import CRD_NAME, HOLD_TEMPLATES, KEEP_SELECTOR, ONLY_OPERATOR_RELEASES
 from chaffinch_operator.names import GROUP
 
 LEASE_NAME = "chaffinch-operator"
+CRD_NAME = f"canaryrollouts.{GROUP}"
+HOLD_NAMES = ("chaffinch-hold-unproven-templates", "chaffinch-only-operator-releases", "chaffinch-keep-stable-selector")
+"""Names said elsewhere too, by modules above this one; a test keeps them equal."""
 
 
 _POLICIES = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
@@ -33,18 +35,18 @@ CLUSTER_RULES = (
     Rule(GROUP, ("canaryrollouts/finalizers",), ("update",), "be the owner of children where owners are checked"),
     Rule("apps", ("deployments",), ("get", "list", "watch", "create", "patch", "delete"),
          "watch and release targets; make and remove canaries"),
-    Rule("apps", ("replicasets",), ("get", "list"), "find the stable revision"),
+    Rule("apps", ("replicasets",), ("list",), "find the stable revision"),
     Rule("", ("pods",), ("list",), "know which pods are whose, and their restarts"),
-    Rule("", ("services",), ("get", "list", "create", "patch", "delete"),
+    Rule("", ("services",), ("get", "create", "patch", "delete"),
          "make and remove canary Services; narrow the target's Service to stable"),
     Rule("discovery.k8s.io", ("endpointslices",), ("list",), "see that the canary has endpoints before it has traffic"),
     Rule("", ("namespaces",), ("get", "patch"), "label namespaces whose Deployments are held"),
-    Rule("gateway.networking.k8s.io", ("httproutes",), ("get", "list", "watch", "create", "patch", "delete"),
+    Rule("gateway.networking.k8s.io", ("httproutes",), ("get", "create", "patch", "delete"),
          "make the generated route, move its weights, remove it"),
     Rule("events.k8s.io", ("events",), ("create",), "tell people what happened"),
     Rule("admissionregistration.k8s.io", _POLICIES, ("create",), "install the hold"),
     Rule("admissionregistration.k8s.io", _POLICIES, ("get", "patch"), "keep the hold as it should be",
-         names=(HOLD_TEMPLATES, ONLY_OPERATOR_RELEASES, KEEP_SELECTOR)),
+         names=HOLD_NAMES),
     Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",),
          "own the hold by the CRD, so that it goes with it", names=(CRD_NAME,)),
 )
