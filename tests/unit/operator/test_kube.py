@@ -17,6 +17,7 @@ from chaffinch_operator.settings import Settings
 
 NOT_FOUND = {"kind": "Status", "reason": "NotFound", "details": {"name": "web", "kind": "deployments"}}
 OK: dict[str, Any] = {"kind": "Deployment", "metadata": {"name": "web"}}
+A, B, C = ({"metadata": {"name": name}} for name in "abc")
 DEADLINE = 20
 Step = tuple[int, dict[str, Any]] | Callable[[web.Request], Any]
 
@@ -178,8 +179,8 @@ async def test_nobody_listening_is_unavailable(kubeconfig: Path) -> None:
 
 async def test_lists_are_read_in_pages(server: Server, kube: Kube) -> None:
     """All pages, in order, with selectors on each."""
-    server.script = [(200, {"metadata": {"continue": "t"}, "items": [1, 2]}), (200, {"metadata": {}, "items": [3]})]
-    assert await kube.list(DEPLOYMENTS, "shop", labels="a=b", fields="c=d", limit=2) == [1, 2, 3]
+    server.script = [(200, {"metadata": {"continue": "t"}, "items": [A, B]}), (200, {"metadata": {}, "items": [C]})]
+    assert await kube.list(DEPLOYMENTS, "shop", labels="a=b", fields="c=d", limit=2) == [A, B, C]
     assert [query for _, _, query, _ in server.seen] == [
         {"labelSelector": "a=b", "fieldSelector": "c=d", "limit": "2"},
         {"labelSelector": "a=b", "fieldSelector": "c=d", "limit": "2", "continue": "t"}]
@@ -187,9 +188,9 @@ async def test_lists_are_read_in_pages(server: Server, kube: Kube) -> None:
 
 async def test_a_list_whose_pages_expire_is_read_anew(server: Server, kube: Kube) -> None:
     """At last in one piece, which cannot expire."""
-    first, gone = (200, {"metadata": {"continue": "t"}, "items": [1]}), (410, {"reason": "Expired"})
-    server.script = [first, gone, first, gone, (200, {"metadata": {}, "items": [1, 2]})]
-    assert await kube.list(DEPLOYMENTS, "shop") == [1, 2]
+    first, gone = (200, {"metadata": {"continue": "t"}, "items": [A]}), (410, {"reason": "Expired"})
+    server.script = [first, gone, first, gone, (200, {"metadata": {}, "items": [A, B]})]
+    assert await kube.list(DEPLOYMENTS, "shop") == [A, B]
     assert "limit" not in server.seen[-1][2]
 
 
