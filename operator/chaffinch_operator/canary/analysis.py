@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from chaffinch_operator.canary import clock, evidence, record
 from chaffinch_operator.canary.evidence import Thresholds
 from chaffinch_operator.canary.flow import Context, weight_confirmed
+from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
 from chaffinch_operator.canary.model import seconds
 from chaffinch_operator.canary.reasons import Action, Reason
@@ -60,7 +61,8 @@ def _fold(c: Context) -> CanaryRolloutStatus:
             status = _fold_one(c, status, reading, thresholds)
     restarts = c.snap.canary.restarts if c.snap.canary else 0
     gates = evidence.judge_restarts(c.gates, status.gates, restarts)
-    return status.model_copy(update={"gates": list(gates)})
+    status = status.model_copy(update={"gates": list(gates)})
+    return status.model_copy(update={"forecast": forecast(c.gates, status, float(c.spec.analysis.beta))})
 
 
 def _fold_one(c: Context, status: CanaryRolloutStatus, reading: IntervalReading, thresholds: Thresholds) -> CanaryRolloutStatus:

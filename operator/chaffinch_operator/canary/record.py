@@ -4,7 +4,7 @@ from datetime import datetime
 
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.flow import Context
-from chaffinch_operator.canary.reasons import Action, Reason
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.sizing import weight_at
 from chaffinch_operator.canary.snapshot import Blocker, Target
 from chaffinch_operator.canary.status import (
@@ -26,7 +26,8 @@ def decided(status: CanaryRolloutStatus, now: datetime, action: Action, reason: 
     same = last.at and last.action is action and last.reason is reason
     decision = DecisionStatus(action=action, reason=reason, message=message[:1024], at=last.at if same else clock.stamp(now))
     new_weight = status.weight if weight is None else status.weight.model_copy(update={"desired": weight})
-    return status.model_copy(update={"last_decision": decision, "weight": new_weight})
+    ahead = status.forecast if action in IN_FLIGHT else None
+    return status.model_copy(update={"last_decision": decision, "weight": new_weight, "forecast": ahead})
 
 
 def annotate(status: CanaryRolloutStatus, message: str) -> CanaryRolloutStatus:
@@ -81,7 +82,8 @@ def settle(status: CanaryRolloutStatus, target: Target) -> CanaryRolloutStatus:
     return status.model_copy(update={
         "stable": stable, "candidate": None, "candidate_since": "", "promoted_revisions": promoted[:12],
         "rejected_revisions": [d for d in status.rejected_revisions if d != stable.digest],
-        "weight": Weight(applied=status.weight.applied), "step": StepStatus(), "drained_at": "", "paused_by_user": False})
+        "weight": Weight(applied=status.weight.applied), "step": StepStatus(), "drained_at": "", "paused_by_user": False,
+        "forecast": None})
 
 
 def enter_step(c: Context, index: int) -> CanaryRolloutStatus:
