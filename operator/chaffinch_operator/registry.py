@@ -84,6 +84,8 @@ def settings_for_kopf() -> kopf.OperatorSettings:
 async def run(kube: Kube, runtime: Runtime, settings: Settings, stop: asyncio.Event) -> None:
     """Run kopf until `stop` is set or the process is asked to end."""
     everywhere = not settings.watch_namespaces
+    # kopf's own guess of an identity looks the user up, and the image's user has no entry in /etc/passwd
     await kopf.operator(
         registry=REGISTRY, settings=settings_for_kopf(), memo=Memo(kube, runtime, stop), standalone=True,
-        stop_flag=stop, namespaces=settings.watch_namespaces, clusterwide=everywhere)
+        identity=cast("Any", settings.identity), stop_flag=stop, namespaces=settings.watch_namespaces,
+        clusterwide=everywhere)
