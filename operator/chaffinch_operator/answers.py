@@ -52,6 +52,14 @@ def object_missing(status: int, body: Mapping[str, Any]) -> bool:
     return status == 404 and isinstance(details, dict) and bool(details.get("name"))
 
 
+def _of_a_namesake(body: Mapping[str, Any]) -> bool:
+    """Whether a 422 says that the object was deleted and made anew since it was read: its uid is another one."""
+    details = body.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    fields = [cause.get("field") for cause in causes or () if isinstance(cause, dict)]
+    return bool(fields) and set(fields) == {"metadata.uid"}
+
+
 def error(resource: Resource, status: int, body: Mapping[str, Any], key: str) -> ChaffinchError:
     """Return the exception for an answer that is no success."""
     message = str(body.get("message") or f"HTTP {status}")
@@ -59,7 +67,7 @@ def error(resource: Resource, status: int, body: Mapping[str, Any], key: str) ->
     if status == 404:
         return NotFound(status, reason, message, key) if object_missing(status, body) else KindMissing(
             resource.name, key)
-    if status == 409:
+    if status == 409 or (status == 422 and _of_a_namesake(body)):
         return Conflict(message, key)
     if status in {400, 413, 415, 422} or _MALFORMED in message:
         return InvalidObject(message, key)

@@ -23,6 +23,7 @@ def status(reason: str = "", message: str = "no", **details: object) -> dict[str
     (403, status("Forbidden"), errors.Refused),
     (409, status("Conflict", name="web"), errors.Conflict),
     (422, status("Invalid", causes=[{}]), errors.InvalidObject),
+    (422, status("Invalid", causes=[{"field": "metadata.uid"}]), errors.Conflict),
     (400, status("BadRequest"), errors.InvalidObject),
     (413, status("RequestEntityTooLarge"), errors.InvalidObject),
     (500, status("", "failed to create typed patch object (...): .spec.foo: field not declared"), errors.InvalidObject),
