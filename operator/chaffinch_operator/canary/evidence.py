@@ -14,6 +14,7 @@ from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.snapshot import GateReading, IntervalReading
 from chaffinch_operator.canary.status import Counts, GateStatus
+from chaffinch_operator.conditions import cut
 from chaffinch_stats import (
     SPLIT_ALPHA,
     ArmCounts,
@@ -110,7 +111,7 @@ def _restarts(gate: ResolvedGate, old: GateStatus, restarts: int) -> GateStatus:
 def _fold_one(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None,
               thresholds: Thresholds) -> GateStatus:
     if value.problem is not None:
-        return old.model_copy(update={"verdict": Verdict.NO_DATA, "message": f"{gate.name}: {value.problem.message}"})
+        return old.model_copy(update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", 1024)})
     if gate.kind is Kind.SPLIT:
         return _fold_split(gate, old, value, share)
     if gate.rate is not None:
