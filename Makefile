@@ -11,6 +11,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 py
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 BIN := .venv/bin
 CLUSTER_TOOL = cd tests && $(PYTHON) -m cluster
+IMAGE ?= chaffinch:0.1.0
+BUILDER ?= $(firstword $(shell command -v docker podman buildah))
 UP_IF_LOCAL := $(if $(filter local,$(CLUSTER)),cluster-up)
 FAST := tests/unit $(wildcard tests/contract)
 TYPED := operator services tests docs/pictures
@@ -28,6 +30,7 @@ help:  ## Show this text
 		'CHAFFINCH_CLUSTER' 'name of the local cluster, to run several (default chaffinch)' \
 		'CHAFFINCH_CACHE' 'where built components are kept (default ~/.cache/chaffinch)' \
 		'PURGE=1' 'with cluster-down: remove the data of the cluster too' \
+		'IMAGE' 'with image: its name (default chaffinch:0.1.0)' \
 		'PYTEST' 'more options for pytest, such as PYTEST="-k rollback -x"'
 
 ##@ See it
@@ -88,6 +91,8 @@ crds: venv  ## Write CRDs, RBAC and reference pages from code
 	$(BIN)/python -m chaffinch_operator.crdgen
 pictures: venv  ## Draw the pictures of the docs
 	$(BIN)/python docs/pictures/flow.py
+image:  ## Build the container image IMAGE with docker, podman or buildah
+	$(or $(BUILDER),$(error found none of docker, podman and buildah)) build --file Containerfile --tag $(IMAGE) .
 lock: venv  ## Resolve pyproject.toml into requirements.lock, and the part of it that the image needs
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev \
 		--python-version 3.11 -q pyproject.toml -o requirements.lock
