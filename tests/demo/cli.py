@@ -1,10 +1,11 @@
-"""The two commands, and what is written at their ends."""
+"""The commands, and what is written at their ends."""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from demo.display import Display
 from demo.down import take_down
 from demo.ending import ending, hints
 from demo.errors import TourError
+from demo.plain import load_line
 from demo.scenario import FIRST, RELEASES
 from demo.settings import Settings, SettingsError
 from demo.summary import Result, Summary
@@ -28,7 +30,9 @@ from support.load.tally import Tally
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 EXPECTED = (TourError, KubectlError, LoadError, cluster.ClusterError, SettingsError, OSError)
+SUMMARY = "summary.json"
 _CLIENT_SECONDS = 3600.0
+_TELL_SECONDS = 10.0
 _WAY_OUT = "run `make demo` again: it starts over from any state; `make demo-down` removes everything"
 
 
@@ -56,6 +60,7 @@ def main(given: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="the tour")
     up.add_argument("--plain", action="store_true", help="lines instead of a live screen")
+    commands.add_parser("load", help="load on the application until Ctrl-C, for releases of your own")
     down = commands.add_parser("down", help="remove what the tour made, and its cluster")
     down.add_argument("--keep-cluster", action="store_true", help="leave the cluster running")
     options = parser.parse_args(given)
@@ -63,6 +68,8 @@ def main(given: Sequence[str] | None = None) -> int:
         settings = Settings.from_env()
         if options.command == "down":
             return take_down(settings, keep_cluster=options.keep_cluster)
+        if options.command == "load":
+            return give_load(settings)
         return give_tour(replace(settings, live=settings.live and not options.plain))
     except KeyboardInterrupt:
         sys.stderr.write(f"\ninterrupted; {_WAY_OUT}\n")
@@ -77,19 +84,14 @@ def give_tour(settings: Settings) -> int:
     display, record = Display(live=settings.live), Record(datetime.now(UTC))
     app, plan = sample.App(settings.namespace), sample.RolloutPlan()
     kubectl, trouble = None, ""
+    (settings.output / SUMMARY).unlink(missing_ok=True)
     try:
         display.heading("Set-up")
         access = cluster.connect()
         record.platform = access.platform
         kubectl = Kubectl(access)
         set_up(access, kubectl, app, plan, display)
-        with ExitStack() as stack:
-            service = stage.gateway_service(kubectl)
-            address, _, port = stack.enter_context(access.reach(*service, 80)).rpartition(":")
-            clients: dict[str, str | float] = {"address": address, "port": port, "host": app.host,
-                                               "rate": settings.rate, "seconds": _CLIENT_SECONDS}
-            load = stack.enter_context(Load(clients, prefix=access.command_prefix))
-            tour = stack.enter_context(Tour.open(kubectl, app, load, display))
+        with clients_of(access, kubectl, app, settings) as load, Tour.open(kubectl, app, load, display) as tour:
             try:
                 release_all(tour, record, display)
             finally:
@@ -108,6 +110,29 @@ def set_up(access: cluster.Access, kubectl: Kubectl, app: sample.App, plan: samp
         stage.install_operator(kubectl)
     with display.step(f"sample application {FIRST.name} in namespace {app.namespace}, {app.replicas} pods"):
         stage.deploy_first_version(kubectl, app, plan)
+
+
+@contextmanager
+def clients_of(access: cluster.Access, kubectl: Kubectl, app: sample.App, settings: Settings) -> Iterator[Load]:
+    """Load on the application through the Gateway while the block runs."""
+    with access.reach(*stage.gateway_service(kubectl), 80) as found:
+        address, _, port = found.rpartition(":")
+        options: dict[str, str | float] = {"address": address, "port": port, "host": app.host, "rate": settings.rate,
+                                           "seconds": _CLIENT_SECONDS}
+        with Load(options, prefix=access.command_prefix) as load:
+            yield load
+
+
+def give_load(settings: Settings) -> int:
+    """`load`: until Ctrl-C, for releases of your own."""
+    display, app = Display(live=False), sample.App(settings.namespace)
+    access = cluster.connect()
+    with clients_of(access, Kubectl(access), app, settings) as load:
+        display.say(f"{settings.rate:g} requests a second to {app.host}; Ctrl-C ends it")
+        while True:
+            time.sleep(_TELL_SECONDS)
+            load.check()
+            display.say(load_line(load.between()))
 
 
 def release_all(tour: Tour, record: Record, display: Display) -> None:
@@ -149,7 +174,7 @@ def conclude(settings: Settings, record: Record, display: Display, app: sample.A
     """Write the summary, show it, and what is known when something went wrong."""
     summary = record.summary(settings, trouble)
     settings.output.mkdir(parents=True, exist_ok=True)
-    target = settings.output / "summary.json"
+    target = settings.output / SUMMARY
     target.write_text(json.dumps(summary.to_json(), indent=2) + "\n")
     failed = bool(summary.problems())
     if failed and kubectl is not None:

@@ -43,27 +43,31 @@ def _table(results: Sequence[Result]) -> RenderableType:
 
 
 def _row(result: Result) -> Iterator[RenderableType]:
-    decision, version = result.course.decision, result.release.version.name
+    decision = result.course.decision
     word, style = _WORDS.get(str(decision.action) if decision else "", ("no decision", "red"))
     after = result.course.seconds_to_decision
-    yield version
+    yield result.release.version.name
     yield result.release.title
     yield Text(word, style=style if result.as_expected else "bold red")
     yield duration(after) if after is not None else ""
     yield f"{result.clients.count(track='canary'):,}"
-    yield f"{result.clients.count(kind=Kind.INJECTED, version=version):,}"
+    yield f"{result.errors_of_candidate:,}"
     yield f"{result.clients.failed:,}"
     yield f"{result.stable_pods_restarted}"
 
 
 def hints(app: sample.App, platform: str) -> list[str]:
     """What to try next."""
-    local = 'eval "$(cd tests && python3 -m cluster env)"; alias k="$CHAFFINCH_INSIDE kubectl"'
+    local = platform == "local"
+    inside = "$CHAFFINCH_INSIDE " if local else ""
     where = f"{app.name} -n {app.namespace}"
+    plugin = f"{inside}.venv/bin/kubectl-chaffinch"
     return [
-        local if platform == "local" else "alias k=kubectl",
-        f"k set env deployment/{where} VERSION=v5 ERROR_RATE=0.05       # your own bad version",
-        f".venv/bin/kubectl-chaffinch status {where} -w                 # watch it (with $CHAFFINCH_INSIDE in front)",
-        f".venv/bin/kubectl-chaffinch explain {where}                   # why it was decided so",
-        f"k get canaryrollout {where} -o yaml                           # all evidence is in the status",
-        "make demo-down                                                # remove everything"]
+        "your own bad version, with load on it:",
+        *(['  eval "$(cd tests && python3 -m cluster env)"'] if local else []),
+        "  (cd tests && ../.venv/bin/python -m demo load) &",
+        f"  {inside}kubectl set env deployment/{where} VERSION=v5 ERROR_RATE=0.05",
+        f"  {plugin} status {where} -w",
+        f"  {plugin} explain {where}",
+        f"all evidence is in the object: {inside}kubectl get canaryrollout {where} -o yaml",
+        "remove everything: make demo-down"]

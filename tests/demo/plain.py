@@ -17,6 +17,7 @@ class Teller:
     def __init__(self) -> None:
         self._said: tuple[object, ...] = ()
         self._at: datetime | None = None
+        self._told = ""
 
     def lines(self, rollout: Rollout, load: Tally, now: datetime, started: datetime) -> list[str]:
         """Lines for a state; none when nothing of note has changed."""
@@ -30,6 +31,7 @@ class Teller:
         self._said, self._at = present, now
         elapsed = duration((now - started).total_seconds())
         told = rollout.sentence if changed else gates_line(rollout)
+        told, self._told = "" if told == self._told else told, told
         head = f"[{elapsed:>6}] {rollout.action} ({rollout.reason}), weight {status.weight.applied} %"
         return [f"{head}, {load_line(load)}", *([f"         {told}"] if told else [])]
 

@@ -20,7 +20,7 @@ OPERATOR_IMAGE = "localhost/chaffinch:dev"
 OPERATOR_CONTAINERFILE = REPOSITORY / "Containerfile"
 _OWNER = "gateway.envoyproxy.io/owning-gateway"
 GATEWAY_LABELS = f"{_OWNER}-name=public,{_OWNER}-namespace=gateway-system"
-_READY_SECONDS = 240.0
+_READY_SECONDS = 150.0
 _GONE_SECONDS = 90.0
 _TRIES_SECONDS = 60.0
 _POLL_SECONDS = 1.0

@@ -14,7 +14,7 @@ summary.json:
       decision, reason, message, gates[]      what the operator said at its decision (null, "" and [] without one)
       secondsToDecision, secondsToSettled     from `kubectl apply`
       requests       {operator: {canary, stable}, clients: {canary, stable}}   until the decision; until it was settled
-      errorsOfCandidate                       requests that the candidate answered 500, as clients counted them
+      errorsOfCandidate                       requests that the canary answered 500, as clients counted
       failedRequests, failures{status: count} client requests that the release failed; must be 0
       stablePodsRestarted                     stable pods deleted (before a promotion) or restarted; must be 0
       shares[]       {weight, operator: {...}, clients: {...}}, each {canaryRequests, totalRequests, observed,
@@ -65,6 +65,11 @@ class Result:
         return self.course.decision is not None and self.course.decision.action is self.release.expected \
             and self.course.settled
 
+    @property
+    def errors_of_candidate(self) -> int:
+        """Requests that the candidate answered 500 while it was one."""
+        return self.clients.count(kind=Kind.INJECTED, version=self.release.version.name, track="canary")
+
     def problems(self) -> Iterator[str]:
         """What should not have been."""
         version, decision = self.release.version.name, self.course.decision
@@ -91,7 +96,7 @@ class Result:
             "secondsToDecision": _rounded(self.course.seconds_to_decision),
             "secondsToSettled": _rounded(self.seconds_to_settled),
             "requests": {"operator": {"canary": canary.total, "stable": stable.total}, "clients": _arms(self.clients)},
-            "errorsOfCandidate": self.clients.count(kind=Kind.INJECTED, version=version),
+            "errorsOfCandidate": self.errors_of_candidate,
             "failedRequests": self.clients.failed, "failures": self.clients.failures(),
             "stablePodsRestarted": self.stable_pods_restarted, "shares": [s.to_json() for s in self.shares]}
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from chaffinch_operator.canary.reasons import Action
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
@@ -18,6 +19,7 @@ from demo.summary import Result, StepShares
 from support import sample
 from support.kubectl import Kubectl, Watch
 from support.load.process import Load
+from support.load.tally import total
 
 SETTLE_SECONDS = 180.0
 _RECENT_SECONDS = 5.0
@@ -66,29 +68,23 @@ class Tour:
         course = Course(datetime.now(UTC))
         with self._display.watching(f"{release.version.name}: {release.title}") as view:
             self._deploy(release.version)
-            decided = self._follow(course, view, lambda: course.decision is not None, release.deadline_seconds)
-            settled = decided and self._follow(course, view, lambda: course.settled, SETTLE_SECONDS)
+            follow = partial(self._follow, course, view)
+            decided = follow(lambda: course.decision is not None, release.deadline_seconds)
+            settled = decided and follow(lambda: course.settled, SETTLE_SECONDS)
             seconds = (datetime.now(UTC) - course.applied_at).total_seconds() if settled else None
             touched = self._touched(course)
             if settled and course.decision is not None and course.decision.action is Action.ROLL_BACK:
-                self._take_back(present, view)
+                self._deploy(present)  # what a person, or Git, does after a rollback
+                if not follow(self._at_rest, SETTLE_SECONDS):
+                    raise TourError(f"{present.name} was applied again but is not at rest after {SETTLE_SECONDS:.0f} s")
         return Result(release, course, seconds, self._load.between(course.applied_at.timestamp()),
                       self._shares(course), touched)
 
     def _deploy(self, version: sample.Version) -> None:
         attempt(f"kubectl apply of {version.name}", lambda: self._kubectl.apply(self._app.deployment(version)))
 
-    def _take_back(self, version: sample.Version, view: View) -> None:
-        """What a person, or Git, does after a rollback: the previous manifest again."""
-        since = datetime.now(UTC)
-        self._deploy(version)
-        back = Course(since)
-
-        def at_rest() -> bool:
-            return self._rollout is not None and self._rollout.is_doing(Action.IDLE)
-
-        if not self._follow(back, view, at_rest, SETTLE_SECONDS):
-            raise TourError(f"{version.name} was applied again but is not at rest after {SETTLE_SECONDS:.0f} s")
+    def _at_rest(self) -> bool:
+        return self._rollout is not None and self._rollout.is_doing(Action.IDLE)
 
     def _touched(self, course: Course) -> int:
         """Stable pods that were touched; a promotion replaces them all, by the target's own rolling update."""
@@ -105,7 +101,7 @@ class Tour:
             self._load.check()
             self._look(course, wait_seconds=_POLL_SECONDS)
             if self._rollout is not None:
-                view.show(self._sight(self._rollout, course.applied_at.timestamp()))
+                self._show(view, course, self._rollout)
         return True
 
     def _look(self, course: Course | None = None, wait_seconds: float = 0.0) -> None:
@@ -119,10 +115,10 @@ class Tour:
         for event in self._pods_watch.drain():
             self._pods.see(event.type, event.object, datetime.now(UTC))
 
-    def _sight(self, rollout: Rollout, since: float) -> Sight:
-        seconds = self._load.seconds(time.time() - _RECENT_SECONDS - 1.0)
-        return Sight(rollout, self._load.between(since), self._load.between(time.time() - _RECENT_SECONDS - 1.0),
-                     float(len(seconds)))
+    def _show(self, view: View, course: Course, rollout: Rollout) -> None:
+        since = course.applied_at.timestamp()
+        recent = self._load.seconds(time.time() - _RECENT_SECONDS - 1.0)
+        view.show(Sight(rollout, self._load.between(since), total(s.tally for s in recent), float(len(recent))))
 
     def _shares(self, course: Course) -> Sequence[StepShares]:
         found = []

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,7 @@ class Kubectl:
 
     def watch(self, kind: str, namespace: str, labels: str = "") -> "Watch":
         """All changes of a kind in a namespace, as a context manager."""
-        return Watch([*self._command, "get", f"--namespace={namespace}", f"--selector={labels}", "--watch",
+        return Watch([*dies_with_us(), *self._command, "get", f"--namespace={namespace}", f"--selector={labels}", "--watch",
                       "--output-watch-events", "--output=json", kind], self.environment)
 
     def _run(self, command: Sequence[str], stdin: str | None, seconds: float) -> str:
@@ -112,6 +113,11 @@ class Kubectl:
             said = (done.stderr + done.stdout).strip()[-_MESSAGE_CHARACTERS:]
             raise KubectlError(f"status {done.returncode} from {' '.join(command)}: {said}")
         return done.stdout
+
+
+def dies_with_us() -> list[str]:
+    """A prefix by which a process ends when the thread that started it does, however that happens."""
+    return ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
 
 
 class Watch:
