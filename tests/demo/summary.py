@@ -15,7 +15,8 @@ summary.json:
       secondsToDecision, secondsToSettled     from `kubectl apply`
       requests       {operator: {canary, stable}, clients: {canary, stable}}   until the decision; until it was settled
       errorsOfCandidate                       requests that the canary answered 500, as clients counted
-      failedRequests, failures{status: count} client requests that the release failed; must be 0
+      failedRequests, failures[]              client requests that failed, must be 0: {second, count, status}, the second
+                                              since `kubectl apply`
       stablePodsRestarted                     stable pods deleted (before a promotion) or restarted; must be 0
       shares[]       {weight, operator: {...}, clients: {...}}, each {canaryRequests, totalRequests, observed,
                      tolerance, within}: within is |observed - weight| <= tolerance, which is three standard
@@ -23,7 +24,7 @@ summary.json:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,15 @@ class StepShares:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Client requests that failed in one second."""
+
+    second: float
+    count: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One release, over."""
 
@@ -56,6 +66,7 @@ class Result:
     course: Course
     seconds_to_settled: float | None
     clients: Tally
+    failures: Sequence[Failure]
     shares: Sequence[StepShares]
     stable_pods_restarted: int
 
@@ -97,7 +108,7 @@ class Result:
             "secondsToSettled": _rounded(self.seconds_to_settled),
             "requests": {"operator": {"canary": canary.total, "stable": stable.total}, "clients": _arms(self.clients)},
             "errorsOfCandidate": self.errors_of_candidate,
-            "failedRequests": self.clients.failed, "failures": self.clients.failures(),
+            "failedRequests": self.clients.failed, "failures": [asdict(f) for f in self.failures],
             "stablePodsRestarted": self.stable_pods_restarted, "shares": [s.to_json() for s in self.shares]}
 
 

@@ -15,7 +15,7 @@ from demo.pods import StablePods
 from demo.scenario import Release
 from demo.shares import Share
 from demo.stage import attempt
-from demo.summary import Result, StepShares
+from demo.summary import Failure, Result, StepShares
 from support import sample
 from support.kubectl import Kubectl, Watch
 from support.load.process import Load
@@ -78,7 +78,7 @@ class Tour:
                 if not follow(self._at_rest, SETTLE_SECONDS):
                     raise TourError(f"{present.name} was applied again but is not at rest after {SETTLE_SECONDS:.0f} s")
         return Result(release, course, seconds, self._load.between(course.applied_at.timestamp()),
-                      self._shares(course), touched)
+                      self._failures(course.applied_at.timestamp()), self._shares(course), touched)
 
     def _deploy(self, version: sample.Version) -> None:
         attempt(f"kubectl apply of {version.name}", lambda: self._kubectl.apply(self._app.deployment(version)))
@@ -119,6 +119,10 @@ class Tour:
         since = course.applied_at.timestamp()
         recent = self._load.seconds(time.time() - _RECENT_SECONDS - 1.0)
         view.show(Sight(rollout, self._load.between(since), total(s.tally for s in recent), float(len(recent))))
+
+    def _failures(self, since: float) -> Sequence[Failure]:
+        return [Failure(round(second.at - since, 1), count, status) for second in self._load.seconds(since)
+                for status, count in second.tally.failures().items()]
 
     def _shares(self, course: Course) -> Sequence[StepShares]:
         found = []

@@ -98,8 +98,8 @@ class Kubectl:
 
     def watch(self, kind: str, namespace: str, labels: str = "") -> "Watch":
         """All changes of a kind in a namespace, as a context manager."""
-        return Watch([*dies_with_us(), *self._command, "get", f"--namespace={namespace}", f"--selector={labels}", "--watch",
-                      "--output-watch-events", "--output=json", kind], self.environment)
+        return Watch([*dies_with_us(), *self._command, "get", f"--namespace={namespace}", f"--selector={labels}",
+                      "--watch", "--output-watch-events", "--output=json", kind], self.environment)
 
     def _run(self, command: Sequence[str], stdin: str | None, seconds: float) -> str:
         try:

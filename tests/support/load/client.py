@@ -56,10 +56,10 @@ class Client:
         length = int(headers.get("content-length", "-1"))
         if not 0 <= length <= MAX_BODY_BYTES:
             raise ValueError("an answer without a usable length")
-        await reader.readexactly(length)
+        body = await reader.readexactly(length)
         if not keep or headers.get("connection", "").lower() == "close":
             self.close()
-        return answered(status, headers)
+        return answered(status, headers, body)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(CONNECT_SECONDS):

@@ -13,6 +13,7 @@ VERSION = "x-sample-version"
 INJECTED = "x-sample-injected"
 MALFORMED = "Malformed"
 TIME_OUT = "TimeOut"
+_SAID_BYTES = 120
 
 
 class Kind(StrEnum):
@@ -33,17 +34,18 @@ class Outcome:
     """stable or canary; empty when the service did not answer."""
     version: str
     status: str
-    """Status code, or the name of what broke."""
+    """Status code, with what the answer says if it is a failure, or the name of what broke."""
 
 
-def answered(status: int, headers: Mapping[str, str]) -> Outcome:
+def answered(status: int, headers: Mapping[str, str], body: bytes = b"") -> Outcome:
     """Judge an answer by its status and its headers (lower case)."""
     track, version = headers.get(TRACK, ""), headers.get(VERSION, "")
     if status < 400 and version:
         return Outcome(Kind.OK, track, version, str(status))
     if status == 500 and version and INJECTED in headers:
         return Outcome(Kind.INJECTED, track, version, str(status))
-    return Outcome(Kind.FAILED, track, version, str(status))
+    said = body[:_SAID_BYTES].decode("latin-1").strip()
+    return Outcome(Kind.FAILED, track, version, f"{status} {said}".strip())
 
 
 def broken(error: BaseException) -> Outcome:
