@@ -19,12 +19,11 @@ import structlog
 import uvloop
 
 from chaffinch_operator import log, registry
-from chaffinch_operator.canary.hold import CRD_NAME
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
 from chaffinch_operator.canary.reconcile import Reconciler
 from chaffinch_operator.errors import ChaffinchError
 from chaffinch_operator.health import Health, HealthServer
-from chaffinch_operator.kube import CANARYROLLOUTS, CRDS, Kube
+from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.leader import Elector
 from chaffinch_operator.metrics import KindMetrics, Metrics
 from chaffinch_operator.ports.prometheus import PrometheusServers
@@ -61,14 +60,14 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
         health.lead(*_WAITED_FOR)
         metrics.leading(True)
         with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen)):
-            await _lead(kube, runtime, hold, health, metrics, settings, stop)
+            status = await _lead(kube, runtime, hold, health, metrics, settings, stop)
         await elector.release()
-    _log.info("operator_stopped", identity=settings.identity)
-    return 0
+    _log.info("operator_stopped", identity=settings.identity, status=status)
+    return status
 
 
 async def _lead(kube: Kube, runtime: Runtime, hold: HoldKeeper, health: Health, metrics: Metrics, settings: Settings,
-                stop: asyncio.Event) -> None:
+                stop: asyncio.Event) -> int:
     def found(state: HoldState) -> None:
         metrics.hold_installed(state.installed)
         if state.installed:
@@ -77,12 +76,18 @@ async def _lead(kube: Kube, runtime: Runtime, hold: HoldKeeper, health: Health, 
             health.not_ready("hold", state.message)
 
     if not await _unless_stopped(_wait_for_crd(kube, health), stop):
-        return
+        return 0
     with _beside(hold.run(found)):
         if not await _unless_stopped(_expect(kube, runtime, settings), stop):
-            return
-        await registry.run(kube, runtime, settings, stop)
-        runtime.stop()
+            return 0
+        try:
+            await registry.run(kube, runtime, settings, stop)
+        except Exception as error:  # noqa: BLE001 - such as the CRD's removal: a fresh process waits for it
+            _log.error("watches_failed", error=f"{type(error).__name__}: {error}")
+            return 1
+        finally:
+            runtime.stop()
+    return 0
 
 
 async def _keep_lease(elector: Elector) -> None:
@@ -96,16 +101,15 @@ async def _keep_lease(elector: Elector) -> None:
 
 
 async def _wait_for_crd(kube: Kube, health: Health) -> None:
+    """Return once the kind is served and discovered: kopf looks for it only once."""
+    why = f"{CANARYROLLOUTS.name} is not served: kubectl apply --server-side -k crds/"
     while True:
-        why = f"{CRD_NAME} is not installed: kubectl apply --server-side -k crds/"
         try:
-            crd = await kube.get(CRDS, CRD_NAME)
+            if await kube.serves(CANARYROLLOUTS):
+                return health.ready("crds")
+            health.not_ready("crds", why)
         except ChaffinchError as error:
-            crd, why = None, str(error)
-        conditions = (crd or {}).get("status", {}).get("conditions") or []
-        if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
-            return health.ready("crds")
-        health.not_ready("crds", why)
+            health.not_ready("crds", str(error))
         await asyncio.sleep(CRD_RETRY_SECONDS)
 
 

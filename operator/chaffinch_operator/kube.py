@@ -179,6 +179,15 @@ class Kube:
             if not token:
                 return items
 
+    async def serves(self, resource: Resource) -> bool:
+        """Whether discovery names the kind: a moment after its CRD is established, and what kopf goes by."""
+        path = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
+        call = _Call("discover", "GET", resource, path, resource.name, {})
+        status, body = await self._send(call)
+        if status == 404:
+            return False
+        return any(each.get("name") == resource.plural for each in _success(call, status, body).get("resources") or [])
+
     async def apply(self, resource: Resource, obj: Object, *, subresource: str = "", force: bool = True,
                     manager: str = FIELD_MANAGER, dry_run: bool = False) -> Object:
         """Server-side apply. With metadata.resourceVersion in `obj`, Conflict when the object changed since."""

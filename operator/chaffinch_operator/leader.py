@@ -113,21 +113,30 @@ class Elector:
             return
         try:
             async with asyncio.timeout(self._settings.retry_seconds):
-                await self._write(holder="")
-        except (ChaffinchError, TimeoutError) as error:
-            _log.warning("lease_not_released", error=str(error))
+                await self._give_back()
+        except (ChaffinchError, TimeoutError, LeaseLost) as error:
+            _log.warning("lease_not_released", error=str(error) or "no answer in time")
         else:
             _log.info("lease_released", identity=self._settings.identity)
         self._version = ""
 
+    async def _give_back(self) -> None:
+        try:
+            await self._write(holder="")
+        except Conflict:  # a renewal that was cut off by the exit may have arrived all the same
+            await self._read_ours()
+            await self._write(holder="")
+
     async def watch_renewals(self, seen: Callable[[], None]) -> NoReturn:
         """Call `seen` whenever a renewal of ours comes back through a watch: watches work, not only requests."""
-        settings = self._settings
+        settings, last = self._settings, ""
         while True:
             try:
                 async for _, lease in self._kube.watch(LEASES, settings.namespace,
                                                        fields=f"metadata.name={settings.lease_name}", timeout=300.0):
-                    if _record(lease).holder == settings.identity:
+                    record = _record(lease)
+                    if record.holder == settings.identity and record.renewed != last:
+                        last = record.renewed
                         seen()
             except ChaffinchError as error:
                 _log.warning("lease_watch_broke", error=str(error))
@@ -168,13 +177,17 @@ class Elector:
         try:
             await self._write(self._settings.identity)
         except Conflict:
-            lease = await self._kube.get(LEASES, self._settings.lease_name, self._settings.namespace)
-            record = None if lease is None else _record(lease)
-            if record is None or record.holder != self._settings.identity:
-                raise LeaseLost(f'the Lease is held by "{record.holder if record else "nobody"}"') from None
-            self._version = record.version
+            await self._read_ours()
             raise
         self.renewed_at = started
+
+    async def _read_ours(self) -> None:
+        """Learn the present resourceVersion; LeaseLost when the Lease is no longer ours."""
+        lease = await self._kube.get(LEASES, self._settings.lease_name, self._settings.namespace)
+        record = None if lease is None else _record(lease)
+        if record is None or record.holder != self._settings.identity:
+            raise LeaseLost(f'the Lease is held by "{record.holder if record else "nobody"}"')
+        self._version = record.version
 
     async def _write(self, holder: str) -> None:
         lease = await self._kube.update(LEASES, self._lease(holder), manager=CORE_MANAGER)

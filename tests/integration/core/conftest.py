@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
+from chaffinch_operator.errors import KindMissing, Refused
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, NAMESPACES, Kube
 from chaffinch_operator.settings import Settings
 from cluster.apiserver import ApiServer
@@ -50,14 +51,17 @@ def hold_installed(api_with_crd: ApiServer) -> HoldState:
             keeper = HoldKeeper(kube, Settings())
             state = await keeper.ensure()
             await kube.create(NAMESPACES, {"metadata": {"name": "probe", "labels": {"chaffinch.dev/hold": "enabled"}}})
-            await kube.apply(DEPLOYMENTS, in_namespace(deployment(), "probe"))
-            await kube.apply(CANARYROLLOUTS, in_namespace(rollout(), "probe"))
             changed = in_namespace(deployment(version="2"), "probe")
 
             async def held() -> bool:
-                answer = await kube.apply(DEPLOYMENTS, changed, dry_run=True)
+                try:
+                    await kube.apply(CANARYROLLOUTS, in_namespace(rollout(), "probe"))
+                    answer = await kube.apply(DEPLOYMENTS, changed, dry_run=True)
+                except (KindMissing, Refused):
+                    return False  # for a moment after the CRD and the policies are new
                 return bool(answer["spec"].get("paused"))
 
+            await kube.apply(DEPLOYMENTS, in_namespace(deployment(), "probe"))
             await until(held)
             return state
 

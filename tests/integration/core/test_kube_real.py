@@ -55,6 +55,14 @@ async def test_a_kind_that_is_not_served_is_told_from_an_absent_object(
             await attempt
 
 
+@pytest.mark.parametrize(("resource", "served"), [
+    (CANARYROLLOUTS, True), (PODS, True), (HTTPROUTES, False), (Resource("apps", "v1", "nothings", "Nothing"), False)],
+    ids=lambda value: getattr(value, "plural", str(value)))
+async def test_discovery_says_what_is_served(kube: Kube, resource: Resource, served: bool) -> None:
+    """Custom and built-in kinds; a missing group and a missing kind."""
+    assert await kube.serves(resource) is served
+
+
 async def test_writing_where_nothing_is_says_what_is_missing(kube: Kube, namespace: str) -> None:
     """The object, or its namespace."""
     with pytest.raises(NotFound, match="nobody"):

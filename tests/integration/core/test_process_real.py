@@ -50,7 +50,7 @@ async def ended(process: Process, seconds: float) -> int:
 async def holder(kube: Kube, namespace: str) -> str:
     """Who holds the Lease."""
     lease = await kube.get(LEASES, "chaffinch-operator", namespace)
-    return str((lease or {}).get("spec", {}).get("holderIdentity"))
+    return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
 
 
 async def read(kube: Kube, namespace: str) -> Object:
@@ -238,3 +238,27 @@ async def test_with_exactly_its_rights_it_works(api_with_crd: ApiServer, kube: K
     assert answer.code == 0, answer.text + process.log.read_text()
     log = process.log.read_text()
     assert "forbidden" not in log.lower(), log
+
+
+async def test_it_waits_for_the_crd_and_ends_when_that_goes(tmp_path: Path) -> None:
+    """Before: alive, not ready, and it says why. After: status 1 and the Lease given back, so that a new one waits."""
+    with ApiServer() as api:
+        kubectl = Kubectl(api.kubectl, api.kubeconfig, "default")
+        process = start(STUB, "a", api.kubeconfig, tmp_path, {"POD_NAMESPACE": "default"})
+
+        async def waiting() -> bool:
+            return "canaryrollouts.chaffinch.dev is not served" in process.get("/readyz")[1]
+
+        try:
+            await until(waiting)
+            assert process.get("/healthz")[0] == 200
+            kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+            await until(process.ready_leader)
+            kubectl("delete", "crd", "canaryrollouts.chaffinch.dev")
+            assert await ended(process, 30) == 1
+        finally:
+            process.popen.kill()
+            process.popen.wait(10)
+        assert "watches_failed" in process.log.read_text()
+        async with Kube.connect(api.kubeconfig) as kube:
+            assert await holder(kube, "default") == ""

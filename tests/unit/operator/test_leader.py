@@ -304,19 +304,58 @@ def test_a_release_that_hangs_does_not_delay_the_exit(virtually: Run) -> None:
 def test_renewals_are_seen_through_a_watch_that_is_opened_again(virtually: Run) -> None:
     """A watch ends now and then, and breaks now and then."""
     async def scenario() -> None:
-        leases, seen = Leases(), 0
+        leases, seen = Leases(), []
         first = elector(leases, "a")
         await first.acquire()
         leases.broken_watches = 2
-
-        def saw() -> None:
-            nonlocal seen
-            seen += 1
-
-        watching = asyncio.create_task(first.watch_renewals(saw))
+        tasks = [asyncio.create_task(first.hold()),
+                 asyncio.create_task(first.watch_renewals(lambda: seen.append(now())))]
         await asyncio.sleep(9)
-        assert seen == 3
+        assert seen == [4, 6, 8]
+        for task in tasks:
+            task.cancel()
+
+    virtually(scenario())
+
+
+def test_the_same_renewal_counts_once(virtually: Run) -> None:
+    """A watch that shows old news again and again proves nothing."""
+    async def scenario() -> None:
+        leases, seen = Leases(), []
+        first = elector(leases, "a")
+        await first.acquire()
+        watching = asyncio.create_task(first.watch_renewals(lambda: seen.append(now())))
+        await asyncio.sleep(60)
+        assert seen == [0]
         watching.cancel()
+
+    virtually(scenario())
+
+
+def test_a_release_wins_over_a_renewal_that_was_cut_off(virtually: Run) -> None:
+    """The exit interrupts a renewal, which arrives all the same: the Lease is given back nevertheless."""
+    async def scenario() -> None:
+        leases = Leases()
+        first = elector(leases, "a")
+        await first.acquire()
+        assert leases.lease is not None
+        leases.put(leases.lease)
+        await first.release()
+        assert leases.holder == ""
+
+    virtually(scenario())
+
+
+def test_a_release_leaves_the_lease_of_another_alone(virtually: Run) -> None:
+    """Lost while exiting: nothing is written."""
+    async def scenario() -> None:
+        leases = Leases()
+        first = elector(leases, "a")
+        await first.acquire()
+        assert leases.lease is not None
+        leases.put({"metadata": {}, "spec": {**leases.lease["spec"], "holderIdentity": "b"}})
+        await first.release()
+        assert leases.holder == "b"
 
     virtually(scenario())
 

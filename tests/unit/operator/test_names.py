@@ -60,3 +60,10 @@ def test_labels_say_whose_the_child_is() -> None:
     assert names.child_labels("checkout", "checkout-canary") == {
         "app.kubernetes.io/managed-by": "chaffinch", "app.kubernetes.io/name": "checkout-canary",
         "chaffinch.dev/rollout": "checkout"}
+
+
+def test_long_labels_that_differ_at_the_end_are_different() -> None:
+    """A label value that had to be cut still tells two rollouts apart."""
+    one, other = names.label_value("r" * 80 + "x"), names.label_value("r" * 80 + "y")
+    assert len(one) == len(other) == 63
+    assert one != other
