@@ -48,6 +48,11 @@ async def read(prometheus: Prometheus, gates: Sequence[ResolvedGate],
     return tuple(out), None
 
 
+def unasked(intervals: Sequence[tuple[datetime, datetime]]) -> tuple[IntervalReading, ...]:
+    """The intervals of a rollout that asks no Prometheus: they pass, so that its steps do."""
+    return tuple(IntervalReading(start, end, ()) for start, end in intervals)
+
+
 async def preflight(prometheus: Prometheus, gates: Sequence[ResolvedGate], now: datetime) -> Blocker | None:
     """Before a canary starts: is every query one that can be judged? Missing data is no problem yet."""
     for gate in gates:

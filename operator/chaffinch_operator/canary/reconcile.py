@@ -96,8 +96,10 @@ class Reconciler:
 
     async def _with_metrics(self, c: Context) -> Snapshot:
         snap, provider = c.snap, c.spec.analysis.provider
-        if provider is None or snap.deleting or c.spec.suspend:
+        if snap.deleting or c.spec.suspend:
             return snap
+        if provider is None:
+            return replace(snap, intervals=readings.unasked(readings.due(c.spec, c.status, c.now)))
         prometheus = self.prometheus(provider.prometheus.address)
         if c.action in _JUDGED:
             intervals, problem = await readings.read(prometheus, c.gates, readings.due(c.spec, c.status, c.now))
