@@ -5,6 +5,8 @@ Every wait is on a condition with a deadline; what fails says status, course and
 
 import contextlib
 import json
+import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +18,11 @@ from cluster import Access, ClusterError
 from cluster.deadline import wait_until
 from support.kubectl import Kubectl, Object
 from support.load.process import Load
-from support.operator import Operator
+from support.operator import REPOSITORY, Operator
 from support.sample import IMAGE, App, RolloutPlan, Version, gateway_gates
 from support.timeline import KIND, Predicate, Seen, Timeline, doing
 
+PLUGIN = REPOSITORY / ".venv" / "bin" / "kubectl-chaffinch"
 TRACK = "chaffinch.dev/track"
 SECONDS = 60.0
 _CLOSE_SECONDS = 20.0
@@ -53,6 +56,15 @@ class Pod:
     ready: bool = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command answered."""
+
+    exit_status: int
+    output: str
+    errors: str
+
+
 def deep_merge(base: Object, over: Mapping[str, Any]) -> Object:
     """`base` with `over` laid over it: maps are merged, all else is replaced; None removes."""
     merged = dict(base)
@@ -77,6 +89,8 @@ class Shop:
         self.server_side = server_side
         self.rollout = deep_merge(grounds.plan().canary_rollout(self.app), {"spec": spec or {}})
         self.deployment: Object = {}
+        self.writing = threading.Lock()
+        """Held while Git and the cluster may differ because an apply is under way."""
         self.timeline = Timeline(grounds.kubectl, namespace, self.name)
         self._open = contextlib.ExitStack()
 
@@ -129,15 +143,28 @@ class Shop:
 
     def release(self, version: str, *, error_rate: float = 0.002, slow_rate: float = 0.0, delay_ms: int = 0) -> int:
         """Apply another version; waits look only at what comes after it. Returns the timeline's position."""
-        position = self.timeline.mark()
-        self.deployment = self.app.deployment(Version(version, error_rate, slow_rate, delay_ms))
-        self.apply(self.deployment)
+        return self.release_version(Version(version, error_rate, slow_rate, delay_ms))
+
+    def release_version(self, version: Version) -> int:
+        """Apply a version that may have been there before."""
+        with self.writing:
+            position = self.timeline.mark()
+            self.deployment = self.app.deployment(version)
+            self.apply(self.deployment)
         return position
 
     def configure(self, spec: Mapping[str, Any]) -> None:
         """Change the CanaryRollout's spec."""
-        self.rollout = deep_merge(self.rollout, {"spec": spec})
-        self.apply(self.rollout)
+        with self.writing:
+            self.rollout = deep_merge(self.rollout, {"spec": spec})
+            self.apply(self.rollout)
+
+    def chaffinch(self, *arguments: str) -> Said:
+        """Run kubectl-chaffinch as a person does; never raises."""
+        command = [*self.grounds.access.command_prefix, str(PLUGIN), f"--namespace={self.namespace}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False,
+                              stdin=subprocess.DEVNULL, env={**self._kubectl.environment, "NO_COLOR": "1"})
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def delete_rollout(self, *, wait: bool = False) -> None:
         """Delete the CanaryRollout."""
@@ -212,12 +239,13 @@ class Shop:
         self.kubectl("rollout", "status", f"deployment/{self.name}", f"--timeout={seconds:.0f}s", seconds=seconds + 10)
 
     @contextlib.contextmanager
-    def load(self, rate: float = 120.0, *, clients: int = 12) -> Iterator[Load]:
-        """Steady requests through the Gateway while the block runs; `between()` gives the totals."""
-        options: dict[str, str | float] = {"address": self.grounds.gateway, "host": self.app.host, "rate": rate,
-                                           "clients": clients}
+    def load(self, rate: float = 120.0, *, clients: int = 12, address: str = "",
+             new_connections: float = 0.05) -> Iterator[Load]:
+        """Steady requests, by default through the Gateway, while the block runs; `between()` gives the totals."""
+        options: dict[str, str | float] = {"address": address or self.grounds.gateway, "host": self.app.host,
+                                           "rate": rate, "clients": clients, "new_connections": new_connections}
         with Load(options, prefix=self.grounds.access.command_prefix) as load:
-            self.wait_for(lambda: self._served(load), 30.0, "answers through the Gateway")
+            self.wait_for(lambda: self._served(load), 30.0, "answers to requests")
             yield load
 
     def explain(self) -> str:
