@@ -112,6 +112,8 @@ def _backend_weight(c: Context, route: Route | None) -> int | None:
             return present if present is None else 0
         if canary.ready_endpoints == 0 or canary.deleting:
             return 0 if present is not None else None
+        if present is None or (present == 0 and not (route and route.accepted)):
+            return 0  # the gateway learns of the backend before it gets a request: else it answers 500 for a moment
         return c.status.weight.desired if _can_carry(c, canary) else present
     if present is None:
         return None
@@ -143,7 +145,8 @@ def _canary(c: Context) -> Iterator[Operation]:
         if c.action in IN_FLIGHT and target is not None and service is not None and _isolated(c):
             yield from _start_canary(c, target)
         return
-    without_backend = c.snap.route is None or c.snap.route.canary_weight is None
+    route = c.snap.route
+    without_backend = route is None or (route.canary_weight is None and (route.accepted or bool(route.problem)))
     if canary is not None and not canary.deleting and without_backend:
         yield Delete("Service", names.canary_name(c.spec.service_ref.name))
         yield Delete("Deployment", names.canary_name(c.spec.target_ref.name))
