@@ -159,10 +159,12 @@ class Runtime:
         if target == managed.target:
             return
         for name in _deployments(managed.target):
-            self._targets.get(Key(managed.key.namespace, name), set()).discard(managed.key)
+            deployment = Key(managed.key.namespace, name)
+            self._targets[deployment].discard(managed.key)
+            if not self._targets[deployment]:
+                del self._targets[deployment]
         for name in _deployments(target):
             self._targets.setdefault(Key(managed.key.namespace, name), set()).add(managed.key)
-        self._targets = {deployment: keys for deployment, keys in self._targets.items() if keys}
         managed.target = target
 
     def _one_synced(self, key: Key | None) -> None:

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import certifi
 import pytest
 from aiohttp import web
+from kubernetes.aio.config import incluster_config
 
 from chaffinch_operator import kube as door
 from chaffinch_operator.errors import Conflict, InvalidObject, KindMissing, Throttled, Unavailable
@@ -282,6 +287,26 @@ async def test_the_token_is_sent_and_handed_to_the_framework(server: Server, kub
     assert sent == ["Bearer s3cret"]
     connection = await kube.connection()
     assert (connection.server, connection.token) == (server.url, "s3cret")
+
+
+async def test_in_a_pod_the_token_is_read_again_as_it_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubelet replaces it every hour or so; a minute later we use the new one."""
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("old")
+    shutil.copy(certifi.where(), authority)
+    now = datetime(2026, 1, 1)  # noqa: DTZ001 - as the client library counts
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: now), timedelta=timedelta)
+    for name, value in (("SERVICE_TOKEN_FILENAME", str(token)), ("SERVICE_CERT_FILENAME", str(authority)),
+                        ("datetime", clock)):
+        monkeypatch.setattr(incluster_config, name, value)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    async with Kube.connect(Settings()) as kube:
+        before = await kube.connection()
+        token.write_text("new")
+        now += timedelta(minutes=2)
+        after = await kube.connection()
+    assert (before.server, before.token, after.token) == ("https://10.0.0.1:443", "old", "new")
 
 
 async def test_settings_choose_kubeconfig_and_context(server: Server, kubeconfig: Path) -> None:
