@@ -56,6 +56,11 @@ def unknown(value: object, schema: Mapping[str, Any], path: str) -> Iterator[str
             yield from unknown(inner, schema.get("items", {}), f"{path}[]")
 
 
+def rounded(number: float) -> str:
+    """Three digits that count."""
+    return f"{float(f'{number:.3g}'):,.0f}"
+
+
 def test_the_readme_has_an_example() -> None:
     """A newcomer sees a whole CanaryRollout on the first page."""
     assert "README.md" in {name for name, _ in examples()}
@@ -82,7 +87,7 @@ def test_the_table_of_margins_is_what_the_planner_says() -> None:
         base = float(percent) / 100
         to_pass = [requests_to_pass(CountGate(margin_ratio=m), base, SHARE, BETA) for m in (1.25, 1.5, 2.0, 3.0)]
         to_reject = [requests_to_reject(CountGate(), base, ratio, SHARE, 2, ALPHA) for ratio in (2.0, 5.0)]
-        rows[percent] = cells.split(" | "), [f"{number:,.0f}" for number in (*to_pass, *to_reject)]
+        rows[percent] = cells.split(" | "), list(map(rounded, (*to_pass, *to_reject)))
     assert len(rows) == 4
     assert {percent: shown for percent, (shown, _) in rows.items()} == {p: true for p, (_, true) in rows.items()}
 
