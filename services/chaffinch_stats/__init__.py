@@ -4,7 +4,7 @@ No clock, no I/O, no logging, no third-party imports. The two-arm count gate is 
 the traffic split live in `one_sample` and `sample_ratio` with functions of the same names.
 """
 
-from chaffinch_stats import combine, counts, multinomial, one_sample, planning, sample_ratio
+from chaffinch_stats import combine, counts, hypergeometric, method, multinomial, one_sample, planning, sample_ratio
 from chaffinch_stats.combine import harm_threshold, safe_threshold
 from chaffinch_stats.counts import (
     ArmCounts,
@@ -46,11 +46,13 @@ __all__ = [
     "counts",
     "from_state",
     "harm_threshold",
+    "hypergeometric",
     "log_e_harm",
     "log_e_harm_grid",
     "log_e_safe",
     "log_e_safe_grid",
     "log_e_safe_rate",
+    "method",
     "multinomial",
     "one_sample",
     "p_value",

@@ -12,11 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
-from chaffinch_stats import bernoulli, codec, ratio_curve
+from chaffinch_stats import bernoulli, codec, hypergeometric, ratio_curve
 from chaffinch_stats.checks import require_at_least_one, require_count, require_open_unit, require_positive
 from chaffinch_stats.mixtures import log_mean_exp, p_from_log_e
 
+Method = Literal["Poisson", "Fisher"]
 _KIND = "count/1"
 _MAX_GRID = 12
 SAFE_RATE_FRACTIONS = (0.0, 0.25, 0.5, 0.8)
@@ -70,6 +72,8 @@ class CountGate:
         safe_below: a canary rate that is harmless whatever the ratio, or None; see `log_e_safe`.
         harm_grid: alternatives of harm, as multiples (> 1) of `harm_ratio`.
         safe_grid: alternatives of safety, as ratios; those not below `margin_ratio` are left out.
+        method: how harm is judged. "Poisson" for rare events; "Fisher" where more than about a tenth of the requests
+            are bad: exact, on the odds ratio, `harm_ratio` at most 1; see `log_e_harm` and `method.choose`.
 
     Raises:
         ValueError: naming the field that is out of range.
@@ -82,6 +86,7 @@ class CountGate:
     safe_below: float | None = None
     harm_grid: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
     safe_grid: tuple[float, ...] = (1.0, 0.8, 0.5)
+    method: Method = "Poisson"
 
     def __post_init__(self) -> None:
         require_positive(self.harm_ratio, "harm_ratio")
@@ -97,6 +102,10 @@ class CountGate:
         _require_grid(self.safe_grid, "safe_grid")
         if min(self.safe_grid) >= self.margin_ratio:
             raise ValueError(f"safe_grid needs a ratio below margin_ratio {self.margin_ratio}, got {self.safe_grid}")
+        if self.method not in ("Poisson", "Fisher"):
+            raise ValueError(f"method must be Poisson or Fisher, got {self.method!r}")
+        if self.method == "Fisher" and self.harm_ratio > 1.0:
+            raise ValueError(f"method Fisher needs a harm_ratio of at most 1, got {self.harm_ratio}: use Poisson")
 
 
 def _require_grid(grid: tuple[float, ...], field: str) -> None:
@@ -108,10 +117,14 @@ def _require_grid(grid: tuple[float, ...], field: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GateLayout:
-    """Where a gate's ratios stand in the list of sums: indices into `ratios`."""
+    """Where a gate's ratios stand in the list of sums: indices into `ratios`, whose first `rates` are ratios of rates.
+
+    The rest, none unless the method is Fisher, are ratios of odds.
+    """
 
     design: str
     ratios: tuple[float, ...]
+    rates: int
     harm_null: int
     harm: tuple[int, ...]
     safe_null: int
@@ -123,17 +136,28 @@ def layout(gate: CountGate) -> GateLayout:
     """Return the gate's distinct ratios with their roles, and the fingerprint of its design."""
     harm = [gate.harm_ratio * multiple for multiple in gate.harm_grid]
     safe = [ratio for ratio in gate.safe_grid if ratio < gate.margin_ratio]
-    ratios = tuple(sorted({float(ratio) for ratio in (gate.harm_ratio, gate.margin_ratio, *harm, *safe)}))
-    place = ratios.index
+    fisher = gate.method == "Fisher"
+    of_safety, of_harm = [gate.margin_ratio, *safe], [gate.harm_ratio, *harm]
+    rates = _distinct(of_safety if fisher else of_safety + of_harm)
+    odds = _distinct(of_harm) if fisher else ()
     design = (gate.harm_ratio, gate.margin_ratio, gate.dispersion, gate.safe_below or 0.0, *harm, *safe)
+
+    def place(ratio: float) -> int:
+        return len(rates) + odds.index(ratio) if fisher else rates.index(ratio)
+
     return GateLayout(
-        codec.fingerprint(tuple(map(float, design))),
-        ratios,
+        codec.fingerprint((*map(float, design), "Fisher") if fisher else tuple(map(float, design))),
+        rates + odds,
+        len(rates),
         place(gate.harm_ratio),
         tuple(map(place, harm)),
-        place(gate.margin_ratio),
-        tuple(map(place, safe)),
+        rates.index(gate.margin_ratio),
+        tuple(map(rates.index, safe)),
     )
+
+
+def _distinct(ratios: list[float]) -> tuple[float, ...]:
+    return tuple(sorted(set(map(float, ratios))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +169,8 @@ class CountEvidence:
         canary: cumulative counts of the canary, every interval.
         baseline: cumulative counts of the baseline, every interval.
         paired: the part of both that fell into intervals where both arms had traffic; the evidence rests on it alone.
-        gate_sums: shape (len(layout.ratios),), S(psi) = sum of m_t*log(1-rho_t+rho_t*psi) at the gate's own ratios.
+        gate_sums: shape (len(layout.ratios),), S(psi) = sum of m_t*log(1-rho_t+rho_t*psi) at the gate's own ratios;
+            at ratios of odds the sum of `hypergeometric.log_normalizers` instead.
         curve_sums: shape (32,), the same at `ratio_curve.NODE_RATIOS`.
         log_peak: running maximum of log E_harm, at least 0.
 
@@ -178,7 +203,7 @@ def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> Coun
         ValueError: the evidence belongs to another design.
 
     """
-    ratios = _layout_of(evidence, gate).ratios
+    place = _layout_of(evidence, gate)
     canary, baseline = evidence.canary + interval.canary, evidence.baseline + interval.baseline
     if not interval.informative:
         return replace(evidence, canary=canary, baseline=baseline)
@@ -187,7 +212,8 @@ def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> Coun
         canary=canary,
         baseline=baseline,
         paired=evidence.paired + interval,
-        gate_sums=_added(evidence.gate_sums, ratios, interval),
+        gate_sums=_added(evidence.gate_sums[: place.rates], place.ratios[: place.rates], interval)
+        + _added_odds(evidence.gate_sums[place.rates :], place.ratios[place.rates :], interval),
         curve_sums=_added(evidence.curve_sums, ratio_curve.NODE_RATIOS, interval),
     )
     return replace(grown, log_peak=max(grown.log_peak, log_e_harm(grown, gate)))
@@ -200,6 +226,13 @@ def _added(sums: tuple[float, ...], ratios: tuple[float, ...], interval: Interva
         return sums
     share = interval.canary.total / (interval.canary.total + interval.baseline.total)
     return tuple(s + bad * math.log1p(share * (psi - 1.0)) for s, psi in zip(sums, ratios, strict=True))
+
+
+def _added_odds(sums: tuple[float, ...], odds: tuple[float, ...], interval: Interval) -> tuple[float, ...]:
+    """Add S(psi) of the interval's 2x2 table for every odds ratio psi."""
+    canary, baseline = interval.canary, interval.baseline
+    terms = hypergeometric.log_normalizers(canary.total, baseline.total, canary.bad + baseline.bad, odds)
+    return tuple(map(float.__add__, sums, terms))
 
 
 def log_e_harm_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ...]:
@@ -216,6 +249,12 @@ def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
     which is exp(0) at the boundary of the null and less inside it, at whatever base rate; tempering by 1/phi keeps this
     by Jensen's inequality. Where more than about a tenth of all requests are bad the bound is loose: the error rate
     stays below alpha, and power falls.
+
+    There method "Fisher" is exact: given m, the expected factor is 1 for a canary whose odds ratio is harm_ratio, and
+    less for a smaller one, because the factor rises in x_c and x_c is then stochastically smaller. For harm_ratio <= 1
+    a rate ratio of at most harm_ratio has an odds ratio of at most that (p_c <= p_b), so the null is the same or wider,
+    at any base rate; above 1 it would not be, so such gates are refused. Safety stays with the Poisson factor: it is
+    valid at every base rate, and at high ones grows faster than a test of the odds ratio against the margin would.
     """
     return log_mean_exp(log_e_harm_grid(evidence, gate))
 

@@ -9,7 +9,7 @@ divergence KL(Bern(theta) || Bern(theta0)), theta = rho*psi/(1-rho+rho*psi).
 import math
 from collections.abc import Iterable
 
-from chaffinch_stats import bernoulli
+from chaffinch_stats import bernoulli, hypergeometric
 from chaffinch_stats.checks import require_closed_unit, require_open_unit, require_positive
 from chaffinch_stats.combine import harm_threshold, safe_threshold
 from chaffinch_stats.counts import SAFE_RATE_FRACTIONS, CountGate
@@ -30,9 +30,8 @@ def requests_to_reject(
         alpha: allowed probability of a false rollback.
 
     """
-    growth = (
-        _growth_per_request(base_rate, ratio, share, gate.harm_ratio * m, gate.harm_ratio) for m in gate.harm_grid
-    )
+    per_request = _fisher_growth_per_request if gate.method == "Fisher" else _growth_per_request
+    growth = [per_request(base_rate, ratio, share, gate.harm_ratio * m, gate.harm_ratio) for m in gate.harm_grid]
     goal = harm_threshold(gates, alpha) + math.log(len(gate.harm_grid))
     return _needed(goal, growth, gate.dispersion)
 
@@ -85,6 +84,19 @@ def _growth_per_request(base_rate: float, ratio: float, share: float, alternativ
     bad = canary_bad + (1.0 - share) * base_rate
     normalizer = math.log1p(share * (alternative - 1.0)) - math.log1p(share * (null - 1.0))
     return canary_bad * math.log(alternative / null) - bad * normalizer
+
+
+def _fisher_growth_per_request(base_rate: float, ratio: float, share: float, alternative: float, null: float) -> float:
+    """Return the same for ratios of odds; the limit of large intervals."""
+    require_closed_unit(base_rate, "base_rate")
+    require_positive(ratio, "ratio")
+    require_open_unit(share, "share")
+    canary_bad = share * min(1.0, base_rate * ratio)
+    bad = canary_bad + (1.0 - share) * base_rate
+    if not 0.0 < bad < 1.0:
+        return 0.0
+    normalizer = hypergeometric.growth(share, bad, alternative) - hypergeometric.growth(share, bad, null)
+    return canary_bad * math.log(alternative / null) - normalizer
 
 
 def _growth_per_trial(rate: float, alternative: float, null: float) -> float:

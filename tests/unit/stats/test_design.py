@@ -27,6 +27,8 @@ from unit.stats.builders import GATE
         ({"harm_grid": (2.0, math.inf)}, "harm_grid must be a finite number above 0"),
         ({"safe_grid": (0.5,) * 13}, "safe_grid must hold 1 to 12 ratios, got 13"),
         ({"safe_grid": (1.5, 2.0)}, "safe_grid needs a ratio below margin_ratio 1.5"),
+        ({"method": "Exact"}, "method must be Poisson or Fisher, got 'Exact'"),
+        ({"method": "Fisher", "harm_ratio": 1.1}, "method Fisher needs a harm_ratio of at most 1, got 1.1"),
     ],
 )
 def test_a_count_gate_names_its_bad_field(fields: dict[str, Any], message: str) -> None:

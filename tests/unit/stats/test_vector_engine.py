@@ -28,6 +28,7 @@ RAMP = np.repeat([0.05, 0.1, 0.25, 0.5], 5)
         CountGate(),
         CountGate(harm_ratio=1.2, margin_ratio=2.0, dispersion=3.0),
         CountGate(safe_below=0.01, dispersion=1.5),
+        CountGate(method="Fisher", harm_ratio=0.9),
     ],
 )
 def test_engines_agree_on_every_look(gate: CountGate) -> None:

@@ -62,7 +62,31 @@ def log_mean(logs: Floats) -> Floats:
 def log_e_harm(runs: Runs, gate: CountGate) -> Floats:
     """Log E_harm of every run and look."""
     alternatives = gate.harm_ratio * np.array(gate.harm_grid)
-    return log_mean(log_factors(runs, alternatives, gate.harm_ratio, gate.dispersion))
+    factors = fisher_log_factors if gate.method == "Fisher" else log_factors
+    return log_mean(factors(runs, alternatives, gate.harm_ratio, gate.dispersion))
+
+
+def fisher_log_factors(runs: Runs, alternatives: Floats, null: float, dispersion: float = 1.0) -> Floats:
+    """The same for odds ratios: S(psi) from log-gamma sums over every table of the look, tabulated by its margin."""
+    bad = runs.canary_bad + runs.baseline_bad
+    step = runs.canary_bad[:, :, None] * np.log(alternatives / null)
+    tables: dict[tuple[int, int], Floats] = {}
+    for look, sizes in enumerate(zip(runs.canary_total.tolist(), runs.baseline_total.tolist(), strict=True)):
+        if sizes not in tables:
+            tables[sizes] = _normalizers(*sizes, np.append(alternatives, null))
+        rows = tables[sizes][bad[:, look]]
+        step[:, look, :] -= rows[:, :-1] - rows[:, -1:]
+    return np.cumsum(step, axis=1) / dispersion
+
+
+def _normalizers(canary: int, baseline: int, odds: Floats) -> Floats:
+    """Return log Z of every margin and odds ratio, shape (canary + baseline + 1, len(odds))."""
+    x, m = np.arange(canary + 1)[:, None], np.arange(canary + baseline + 1)[None, :]
+    rest = np.clip(m - x, 0, baseline)
+    weight = -special.betaln(x + 1, canary - x + 1) - np.log(canary + 1)
+    weight = weight - special.betaln(rest + 1, baseline - rest + 1) - np.log(baseline + 1)
+    weight = np.where(rest == m - x, weight, -np.inf)
+    return np.stack([special.logsumexp(weight + x * np.log(psi), axis=0) for psi in odds], axis=1)
 
 
 def log_e_safe(runs: Runs, gate: CountGate) -> Floats:
