@@ -39,9 +39,10 @@ async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - 
 
 
 @kopf.on.cleanup(registry=REGISTRY)
-async def stop_waiting(memo: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's signature
-    """Tell the rest of the process that kopf took the signal; kopf itself waits five seconds for this flag's waiter."""
+async def stop_the_rest(memo: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's signature
+    """End what kopf waits five seconds for: the flag's waiter, and loops begun after it had told the others to stop."""
     cast("Memo", memo).stop.set()
+    cast("Memo", memo).runtime.stop()
 
 
 @kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)

@@ -40,7 +40,7 @@ class _Managed:
     key: Key
     life: Life = field(default_factory=Life)
     cleaned: asyncio.Event = field(default_factory=asyncio.Event)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = False
     essence: object = None
     target: str = ""
@@ -96,9 +96,9 @@ class Runtime:
                 managed.life.end()
                 await running
             else:
-                gone = asyncio.ensure_future(managed.gone.wait())
-                await asyncio.wait({stopping, gone}, return_when=asyncio.FIRST_COMPLETED)
-                gone.cancel()
+                over = asyncio.ensure_future(managed.over.wait())
+                await asyncio.wait({stopping, over}, return_when=asyncio.FIRST_COMPLETED)
+                over.cancel()
         finally:
             stopping.cancel()
             running.cancel()
@@ -116,15 +116,19 @@ class Runtime:
         if managed is not None:
             self._retarget(managed, "")
             managed.life.end()
-            managed.gone.set()
+            managed.over.set()
             self._one_synced(managed.key)
             self._counted(len(self._managed))
 
     def stop(self) -> None:
-        """End all loops at once; cleanups that are under way stay unfinished."""
+        """End all loops and their tasks at once; cleanups that are under way stay unfinished.
+
+        Only when the framework handles no more events: it takes the finalizer off an object whose task has returned.
+        """
         self._stopping = True
         for managed in self._managed.values():
             managed.life.end()
+            managed.over.set()
 
     async def _run(self, managed: _Managed) -> None:
         if managed.running or managed.cleaned.is_set():
@@ -153,6 +157,7 @@ class Runtime:
             self._counted(len(self._managed))
             if self._stopping:
                 managed.life.end()
+                managed.over.set()
         return managed
 
     def _retarget(self, managed: _Managed, target: str) -> None:

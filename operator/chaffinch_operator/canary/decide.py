@@ -40,8 +40,7 @@ def decide(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot,
 
 def _next(c: Context) -> CanaryRolloutStatus:
     if c.snap.deleting:
-        return record.decided(c.status, c.now, Action.ABANDON, Reason.DELETED,
-                              "being deleted: traffic goes back to stable and the canary is removed", weight=0)
+        return record.decided(c.status, c.now, Action.ABANDON, Reason.DELETED, record.deleted(c), weight=0)
     if c.spec.suspend and c.action in _SUSPENDABLE:
         return c.status
     c = requests.answer(c)

@@ -5,6 +5,7 @@ cluster per backend, whose counters show what clients saw, time-outs and refused
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -147,7 +148,12 @@ def _resolve(gate: Gate, naming: Naming) -> ResolvedGate:
     try:
         return _resolve_kind(gate, naming)
     except ValueError as problem:
-        raise ValueError(f"spec.analysis.gates[{gate.name}]: {problem}") from problem
+        raise ValueError(f"spec.analysis.gates[{gate.name}]: {_as_in_spec(str(problem))}") from problem
+
+
+def _as_in_spec(text: str) -> str:
+    """The statistics write harm_ratio, the spec harmRatio."""
+    return re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), text)
 
 
 def _resolve_kind(gate: Gate, naming: Naming) -> ResolvedGate:

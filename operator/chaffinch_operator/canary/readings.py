@@ -5,8 +5,10 @@ nothing but the last interval's end has to survive a restart.
 """
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from chaffinch_operator.canary import clock, intake
 from chaffinch_operator.canary.gates import Buckets, Classes, Pair, ResolvedGate, Source
@@ -17,6 +19,7 @@ from chaffinch_operator.canary.snapshot import Blocker, GateReading, IntervalRea
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.ports.prometheus import BadQuery, Prometheus, ProviderUnreachable
 
+T = TypeVar("T")
 MOST_PER_PASS = 20
 """Intervals that one pass catches up on after a pause of the operator."""
 
@@ -41,7 +44,7 @@ async def read(prometheus: Prometheus, gates: Sequence[ResolvedGate],
     out: list[IntervalReading] = []
     for start, end in intervals:
         try:
-            values = await asyncio.gather(*(_gate(prometheus, g, g.source, start, end) for g in gates if g.source))
+            values = await _together(*(_gate(prometheus, g, g.source, start, end) for g in gates if g.source))
         except ProviderUnreachable as problem:
             return tuple(out), Blocker(Reason.PROVIDER_UNREACHABLE, _unreachable(problem))
         out.append(IntervalReading(start, end, tuple(values)))
@@ -75,8 +78,8 @@ async def _gate(prometheus: Prometheus, gate: ResolvedGate, source: Source, star
     try:
         match source:
             case Pair():
-                bad, total = await asyncio.gather(_reading(prometheus, source.bad, start, end),
-                                                  _reading(prometheus, source.total, start, end))
+                bad, total = await _together(_reading(prometheus, source.bad, start, end),
+                                             _reading(prometheus, source.total, start, end))
                 return intake.read_pair(gate.name, source, bad, total)
             case Classes():
                 return intake.read_classes(gate.name, source, await _reading(prometheus, source.query, start, end))
@@ -90,13 +93,14 @@ async def _buckets(prometheus: Prometheus, name: str, source: Buckets, start: da
     reading = await _reading(prometheus, source.query, start, end)
     if intake.has_boundary(source, reading.after):
         return intake.read_buckets(name, source, reading)
-    found = sorted({intake.boundary(s) for s in await _series(prometheus, source.boundaries_query, end)})
+    boundaries = map(intake.boundary, await _series(prometheus, source.boundaries_query, end))
+    found = sorted({b for b in boundaries if math.isfinite(b)})
     return GateReading(name, problem=Blocker(Reason.BAD_QUERY, f"threshold: {source.histogram} has no bucket boundary at "
                        f"{source.threshold:g}, only {', '.join(f'{b:g}' for b in found)}: choose one of these"))
 
 
 async def _reading(prometheus: Prometheus, query: str, start: datetime, end: datetime) -> Reading:
-    before, after = await asyncio.gather(_series(prometheus, query, start), _series(prometheus, query, end))
+    before, after = await _together(_series(prometheus, query, start), _series(prometheus, query, end))
     intake.check_counters(query, before)
     intake.check_counters(query, after)
     return Reading(before, after)
@@ -105,3 +109,12 @@ async def _reading(prometheus: Prometheus, query: str, start: datetime, end: dat
 async def _series(prometheus: Prometheus, query: str, at: datetime) -> tuple[Series, ...]:
     return tuple(Series({k: v for k, v in s.labels.items() if k != "__name__"}, s.value)
                  for s in await prometheus.instant(query, at))
+
+
+async def _together(*questions: Awaitable[T]) -> list[T]:
+    """All answers. Of several failures the first in order, not in time, so that a message stays the same."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

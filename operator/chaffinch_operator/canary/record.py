@@ -154,3 +154,11 @@ def deadline(c: Context) -> str:
             f"kubectl describe deployment {c.spec.target_ref.name}-canary")
 
 
+def deleted(c: Context) -> str:
+    """The CanaryRollout is being deleted; how to release what stays held without it."""
+    target, stable = c.snap.target, c.status.stable
+    gone = "being deleted: traffic goes back to stable and the canary is removed"
+    if target is None or not target.paused or (stable is not None and stable.digest == target.revision.digest):
+        return gone
+    return (f"{gone}; {describe(target.revision)} is not proven and stays held. To release it: "
+            f"kubectl rollout resume deployment/{target.name} -n {c.snap.namespace}")

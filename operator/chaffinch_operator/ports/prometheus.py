@@ -94,7 +94,8 @@ class HttpPrometheus:
 
     def _samples(self, status: int, raw: bytes) -> list[Sample]:
         if status in {401, 403}:
-            raise ProviderUnreachable(f"{self._address} refused our credentials (HTTP {status}): check authSecretRef")
+            raise ProviderUnreachable(f"{self._address} wants credentials (HTTP {status}), of which there are none: "
+                                      "allow the operator to ask without, or name a proxy that adds them")
         strange = f"{self._address} answered HTTP {status}, not as Prometheus does: check the address"
         try:
             body = json.loads(raw)

@@ -122,7 +122,7 @@ async def test_memory_is_bounded(port: HttpPrometheus, server: Server, monkeypat
     (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, BadQuery, "parse error"),
     (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, BadQuery, "too many samples"),
     (503, {"status": "error", "errorType": "timeout", "error": "late"}, ProviderUnreachable, "late"),
-    (401, {}, ProviderUnreachable, "authSecretRef"),
+    (401, {}, ProviderUnreachable, "a proxy that adds them"),
     (404, {"message": "no route"}, ProviderUnreachable, "HTTP 404"),
     (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, BadQuery, "matrix"),
     (200, {"status": "success", "data": {"resultType": "scalar", "result": [0, "1"]}}, BadQuery, "scalar"),

@@ -200,6 +200,20 @@ def test_the_operators_exit_ends_every_loop(virtually: Run) -> None:
     virtually(scenario())
 
 
+def test_a_loop_that_the_framework_forgot_to_stop_ends_all_the_same(virtually: Run) -> None:
+    """It began while the framework was exiting: that must not delay the hand-over."""
+    async def scenario() -> None:
+        s = Scenario()
+        task = await s.start()
+        s.runtime.stop()
+        await task
+        late = rollout("late", uid="u2")
+        await s.runtime.look_after(late, s.stopped.wait)
+        assert s.work.passes == []
+
+    virtually(scenario())
+
+
 def test_an_object_that_vanished_ends_its_task(virtually: Run) -> None:
     """Somebody took the finalizer off by hand: nothing is left behind, not even in the map of targets."""
     async def scenario() -> None:
