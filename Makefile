@@ -45,6 +45,7 @@ demo-down: venv  ## Remove what the tour made, and its cluster
 check: lint types imports generated guards  ## All that needs no running cluster and no test run
 lint: venv  ## ruff
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check -q
 types: venv  ## mypy, strict
 	$(BIN)/mypy $(TYPED)
 imports: venv  ## The direction of dependencies (import-linter)
@@ -54,8 +55,9 @@ generated: venv  ## CRDs, RBAC, reference pages and pictures are what the code s
 	$(BIN)/python docs/pictures/flow.py --check
 guards: venv  ## Sizes of files and functions, lock file, README, documented reasons
 	$(BIN)/pytest -q tests/unit/repository
-format: venv  ## Sort imports and repair what ruff can repair
+format: venv  ## Format the code, sort imports, repair what ruff can repair
 	$(BIN)/ruff check --fix
+	$(BIN)/ruff format -q
 
 ##@ Test
 .PHONY: test test-fast integration e2e bench

@@ -21,34 +21,64 @@ Point = tuple[float, float]
 Stage = tuple[int, int, str, tuple[str, ...]]
 
 STAGES: tuple[Stage, ...] = (
-    (30, 232, "1  Hold", (
-        "You push a template.", "The API server pauses", "the Deployment: the old", "pods keep serving.")),
-    (244, 446, "2  Canary", (
-        "The new template starts", "as a second Deployment;", "your Service keeps to", "the stable pods.")),
-    (458, 808, "3  Weight, step by step", (
-        "The gateway sends a share to the canary.", "Each interval compares both arms' errors",
-        "and latency. Evidence adds up over steps", "and survives restarts; harm ends it at once.")),
-    (820, 1090, "4  The end", (
-        "Proven safe: your Deployment", "rolls, by its own strategy.",
-        "Proven harm: weight 0, and", "the template stays held.")),
+    (
+        30,
+        232,
+        "1  Hold",
+        ("You push a template.", "The API server pauses", "the Deployment: the old", "pods keep serving."),
+    ),
+    (
+        244,
+        446,
+        "2  Canary",
+        ("The new template starts", "as a second Deployment;", "your Service keeps to", "the stable pods."),
+    ),
+    (
+        458,
+        808,
+        "3  Weight, step by step",
+        (
+            "The gateway sends a share to the canary.",
+            "Each interval compares both arms' errors",
+            "and latency. Evidence adds up over steps",
+            "and survives restarts; harm ends it at once.",
+        ),
+    ),
+    (
+        820,
+        1090,
+        "4  The end",
+        (
+            "Proven safe: your Deployment",
+            "rolls, by its own strategy.",
+            "Proven harm: weight 0, and",
+            "the template stays held.",
+        ),
+    ),
 )
 WEIGHTS = ((458, 575, 5), (575, 692, 25), (692, 814, 50))
 HARM_AT = 640
 GOOD, BAD, STRIP = 204, 358, 88
 
 
-def text(x: float, y: float, words: str, *, size: int = 13, color: str = INK, weight: int = 400,
-         anchor: str = "start") -> str:
+def text(
+    x: float, y: float, words: str, *, size: int = 13, color: str = INK, weight: int = 400, anchor: str = "start"
+) -> str:
     """One line of text."""
-    return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{color}" font-weight="{weight}" '
-            f'text-anchor="{anchor}">{escape(words)}</text>')
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{color}" font-weight="{weight}" '
+        f'text-anchor="{anchor}">{escape(words)}</text>'
+    )
 
 
-def box(left: float, top: float, right: float, bottom: float, fill: str, *, stroke: str = "none",
-        radius: int = 0) -> str:
+def box(
+    left: float, top: float, right: float, bottom: float, fill: str, *, stroke: str = "none", radius: int = 0
+) -> str:
     """A rectangle."""
-    return (f'<rect x="{left:g}" y="{top:g}" width="{right - left:g}" height="{bottom - top:g}" rx="{radius}" '
-            f'fill="{fill}" stroke="{stroke}"/>')
+    return (
+        f'<rect x="{left:g}" y="{top:g}" width="{right - left:g}" height="{bottom - top:g}" rx="{radius}" '
+        f'fill="{fill}" stroke="{stroke}"/>'
+    )
 
 
 def path(points: Sequence[Point], color: str, *, dash: str = "", width: float = 1.5) -> str:
@@ -81,8 +111,10 @@ def strip(top: float, shares: Sequence[tuple[float, float, float]], rest: float)
     for left, right, percent in shares:
         yield box(left, top, right, top + STRIP * percent / 100, CANDIDATE)
     if rest < RIGHT:
-        yield (f'<polygon points="{rest:g},{top + STRIP / 2:g} {rest + 60:g},{top + STRIP:g} {RIGHT},{top + STRIP} '
-               f'{RIGHT},{top} {rest:g},{top}" fill="{CANDIDATE}"/>')
+        yield (
+            f'<polygon points="{rest:g},{top + STRIP / 2:g} {rest + 60:g},{top + STRIP:g} {RIGHT},{top + STRIP} '
+            f'{RIGHT},{top} {rest:g},{top}" fill="{CANDIDATE}"/>'
+        )
 
 
 def mark(x: float, top: float, color: str, words: str) -> Iterable[str]:
@@ -121,13 +153,19 @@ def legend() -> Iterable[str]:
 
 def draw() -> str:
     """The whole picture."""
-    head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-            f'height="{HEIGHT}" font-family="{FONT}" role="img">')
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" font-family="{FONT}" role="img">'
+    )
     parts = [
         head,
         "<title>From a push to promotion or rollback: who serves the requests, over time</title>",
         box(0.5, 0.5, WIDTH - 0.5, HEIGHT - 0.5, PAPER, stroke=LINE, radius=10),
-        *axis(), *stages(), *good(GOOD), *bad(BAD), *legend(),
+        *axis(),
+        *stages(),
+        *good(GOOD),
+        *bad(BAD),
+        *legend(),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

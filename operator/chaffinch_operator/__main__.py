@@ -46,17 +46,24 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
     stop, metrics, health = asyncio.Event(), Metrics(), Health(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with (Kube.connect(settings, observe=metrics.request) as kube,
-                Kube.connect(settings, attempts=1, seconds=settings.renew_seconds / 2) as lease_kube,
-                PrometheusServers() as prometheus, HealthServer(health, metrics, settings) as server):
+    async with (
+        Kube.connect(settings, observe=metrics.request) as kube,
+        Kube.connect(settings, attempts=1, seconds=settings.renew_seconds / 2) as lease_kube,
+        PrometheusServers() as prometheus,
+        HealthServer(health, metrics, settings) as server,
+    ):
         _log.info("operator_started", version=version("chaffinch"), identity=settings.identity, port=server.port)
         elector = Elector(lease_kube, settings)
         if not await _unless_stopped(elector.acquire(), stop):
             return 0
         hold = HoldKeeper(kube, settings)
-        runtime = Runtime(settings, build(kube, hold, prometheus, metrics), KindMetrics(
-            metrics, CANARYROLLOUTS.kind), counted=lambda count: metrics.objects(CANARYROLLOUTS.kind, count),
-            synced=lambda: health.ready("sync"))
+        runtime = Runtime(
+            settings,
+            build(kube, hold, prometheus, metrics),
+            KindMetrics(metrics, CANARYROLLOUTS.kind),
+            counted=lambda count: metrics.objects(CANARYROLLOUTS.kind, count),
+            synced=lambda: health.ready("sync"),
+        )
         health.lead(*_WAITED_FOR)
         metrics.leading(True)
         with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen)):
@@ -66,8 +73,15 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
     return status
 
 
-async def _lead(kube: Kube, runtime: Runtime, hold: HoldKeeper, health: Health, metrics: Metrics, settings: Settings,
-                stop: asyncio.Event) -> int:
+async def _lead(
+    kube: Kube,
+    runtime: Runtime,
+    hold: HoldKeeper,
+    health: Health,
+    metrics: Metrics,
+    settings: Settings,
+    stop: asyncio.Event,
+) -> int:
     def found(state: HoldState) -> None:
         metrics.hold_installed(state.installed)
         if state.installed:
@@ -116,8 +130,11 @@ async def _wait_for_crd(kube: Kube, health: Health) -> None:
 async def _expect(kube: Kube, runtime: Runtime, settings: Settings) -> None:
     while True:
         try:
-            found = [rollout for namespace in settings.watch_namespaces or (None,)
-                     for rollout in await kube.list(CANARYROLLOUTS, namespace)]
+            found = [
+                rollout
+                for namespace in settings.watch_namespaces or (None,)
+                for rollout in await kube.list(CANARYROLLOUTS, namespace)
+            ]
         except ChaffinchError as error:
             _log.warning("first_list_failed", error=str(error))
             await asyncio.sleep(CRD_RETRY_SECONDS)
@@ -161,8 +178,10 @@ def _end_if_failed(task: asyncio.Future[None]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(
-        prog="chaffinch_operator", description="Releases software on evidence. All settings come from the environment.",
-        epilog="See chaffinch_operator/settings.py for the variables.")
+        prog="chaffinch_operator",
+        description="Releases software on evidence. All settings come from the environment.",
+        epilog="See chaffinch_operator/settings.py for the variables.",
+    )
     parser.add_argument("command", nargs="?", choices=["run"], default="run")
     parser.add_argument("--version", action="version", version=version("chaffinch"))
     parser.parse_args(arguments)

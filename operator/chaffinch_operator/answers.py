@@ -65,8 +65,9 @@ def error(resource: Resource, status: int, body: Mapping[str, Any], key: str) ->
     message = str(body.get("message") or f"HTTP {status}")
     reason = str(body.get("reason") or "")
     if status == 404:
-        return NotFound(status, reason, message, key) if object_missing(status, body) else KindMissing(
-            resource.name, key)
+        return (
+            NotFound(status, reason, message, key) if object_missing(status, body) else KindMissing(resource.name, key)
+        )
     if status == 409 or (status == 422 and _of_a_namesake(body)):
         return Conflict(message, key)
     if status in {400, 413, 415, 422} or _MALFORMED in message:

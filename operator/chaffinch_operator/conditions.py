@@ -42,7 +42,7 @@ def rfc3339(moment: datetime) -> str:
 
 def cut(text: str, length: int = MAX_MESSAGE) -> str:
     """Return at most `length` characters, the last one an ellipsis when something was cut."""
-    return text if len(text) <= length else text[:length - 1] + "…"
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def merge(old: Sequence[Condition], new: Sequence[NewCondition], now: datetime) -> list[Condition]:
@@ -59,12 +59,19 @@ def merge(old: Sequence[Condition], new: Sequence[NewCondition], now: datetime) 
 def _dated(fresh: NewCondition, before: Condition | None, now: datetime) -> Condition:
     same = before is not None and before.status == fresh.status
     since = before.last_transition_time if before is not None and same else rfc3339(now)
-    return Condition(type=fresh.type, status=fresh.status, reason=fresh.reason, message=cut(fresh.message),
-                     observed_generation=fresh.observed_generation, last_transition_time=since)
+    return Condition(
+        type=fresh.type,
+        status=fresh.status,
+        reason=fresh.reason,
+        message=cut(fresh.message),
+        observed_generation=fresh.observed_generation,
+        last_transition_time=since,
+    )
 
 
-def trio(*, ready: bool, reconciling: bool, stalled: bool, reason: str, message: str,
-         generation: int) -> list[NewCondition]:
+def trio(
+    *, ready: bool, reconciling: bool, stalled: bool, reason: str, message: str, generation: int
+) -> list[NewCondition]:
     """Conditions that kstatus, Flux, Argo CD and `kubectl wait` read, all with one reason and one message.
 
     ValueError when ready goes with stalled or reconciling: kstatus calls such an object both Current and not.
@@ -72,5 +79,13 @@ def trio(*, ready: bool, reconciling: bool, stalled: bool, reason: str, message:
     if ready and (reconciling or stalled):
         raise ValueError("an object cannot be Ready while it is Reconciling or Stalled")
     states: Iterable[tuple[str, bool]] = (("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled))
-    return [NewCondition(type=name, status="True" if value else "False", reason=reason, message=message,
-                         observed_generation=generation) for name, value in states]
+    return [
+        NewCondition(
+            type=name,
+            status="True" if value else "False",
+            reason=reason,
+            message=message,
+            observed_generation=generation,
+        )
+        for name, value in states
+    ]

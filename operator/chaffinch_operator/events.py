@@ -42,23 +42,35 @@ def build(regarding: dict[str, Any], event: Event, instance: str) -> dict[str, A
     """Build the Event about an object, given whole; pure."""
     meta = regarding["metadata"]
     digest = hashlib.sha256("\0".join((meta["uid"], event.reason, event.at.isoformat())).encode()).hexdigest()[:16]
-    reference = {"apiVersion": regarding["apiVersion"], "kind": regarding["kind"], "name": meta["name"],
-                 "uid": meta["uid"]}
+    reference = {
+        "apiVersion": regarding["apiVersion"],
+        "kind": regarding["kind"],
+        "name": meta["name"],
+        "uid": meta["uid"],
+    }
     if meta.get("namespace"):
         reference["namespace"] = meta["namespace"]
     return {
-        "apiVersion": EVENTS.api_version, "kind": EVENTS.kind,
-        "metadata": {"name": f"{meta['name'][:_MAX_NAME - len(digest) - 1]}.{digest}",
-                     "namespace": meta.get("namespace") or "default"},
+        "apiVersion": EVENTS.api_version,
+        "kind": EVENTS.kind,
+        "metadata": {
+            "name": f"{meta['name'][: _MAX_NAME - len(digest) - 1]}.{digest}",
+            "namespace": meta.get("namespace") or "default",
+        },
         "eventTime": event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "reportingController": CONTROLLER, "reportingInstance": (instance or CONTROLLER)[:MAX_WORD],
-        "type": event.type, "reason": event.reason[:MAX_WORD], "action": event.action[:MAX_WORD],
-        "note": _note(event.note), "regarding": reference}
+        "reportingController": CONTROLLER,
+        "reportingInstance": (instance or CONTROLLER)[:MAX_WORD],
+        "type": event.type,
+        "reason": event.reason[:MAX_WORD],
+        "action": event.action[:MAX_WORD],
+        "note": _note(event.note),
+        "regarding": reference,
+    }
 
 
 def _note(text: str) -> str:
     raw = text.encode()
-    return text if len(raw) <= MAX_NOTE else raw[:MAX_NOTE - len("…".encode())].decode(errors="ignore") + "…"
+    return text if len(raw) <= MAX_NOTE else raw[: MAX_NOTE - len("…".encode())].decode(errors="ignore") + "…"
 
 
 async def emit(kube: EventSink, regarding: dict[str, Any], event: Event, instance: str = "") -> None:

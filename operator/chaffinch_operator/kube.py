@@ -43,9 +43,27 @@ from chaffinch_operator.resources import (
 from chaffinch_operator.settings import Settings
 
 __all__ = [
-    "CANARYROLLOUTS", "CRDS", "DEPLOYMENTS", "ENDPOINTSLICES", "EVENTS", "HTTPROUTES", "LEASES", "MUTATING_BINDINGS",
-    "MUTATING_POLICIES", "NAMESPACES", "PODS", "REPLICASETS", "SERVICES", "VALIDATING_BINDINGS", "VALIDATING_POLICIES",
-    "Connection", "Kube", "Object", "Objects", "Resource"]
+    "CANARYROLLOUTS",
+    "CRDS",
+    "DEPLOYMENTS",
+    "ENDPOINTSLICES",
+    "EVENTS",
+    "HTTPROUTES",
+    "LEASES",
+    "MUTATING_BINDINGS",
+    "MUTATING_POLICIES",
+    "NAMESPACES",
+    "PODS",
+    "REPLICASETS",
+    "SERVICES",
+    "VALIDATING_BINDINGS",
+    "VALIDATING_POLICIES",
+    "Connection",
+    "Kube",
+    "Object",
+    "Objects",
+    "Resource",
+]
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -95,8 +113,14 @@ class _Call:
 class Kube:
     """Client of one API server. Use as `async with Kube.connect(settings) as kube`."""
 
-    def __init__(self, load: Callable[[Configuration], Awaitable[None]], *, attempts: int = ATTEMPTS,
-                 seconds: float = REQUEST_SECONDS, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[Configuration], Awaitable[None]],
+        *,
+        attempts: int = ATTEMPTS,
+        seconds: float = REQUEST_SECONDS,
+        observe: Observe | None = None,
+    ) -> None:
         self._load = load
         self._attempts = attempts
         self._seconds = seconds
@@ -106,8 +130,15 @@ class Kube:
         """Answered writes by (verb, resource name): at rest it must not grow."""
 
     @classmethod
-    def connect(cls, where: Settings | str | Path = "", context: str | None = None, *, attempts: int = ATTEMPTS,
-                seconds: float = REQUEST_SECONDS, observe: Observe | None = None) -> Self:
+    def connect(
+        cls,
+        where: Settings | str | Path = "",
+        context: str | None = None,
+        *,
+        attempts: int = ATTEMPTS,
+        seconds: float = REQUEST_SECONDS,
+        observe: Observe | None = None,
+    ) -> Self:
         """Prepare a client from settings or from a kubeconfig's path; it connects on entry.
 
         Without a kubeconfig: the pod's service account (its token is read again as it rotates), else ~/.kube/config.
@@ -131,8 +162,9 @@ class Kube:
         self._open.user_agent = "chaffinch-operator"
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._open is not None:
             await self._open.close()
             self._open = None
@@ -142,9 +174,13 @@ class Kube:
         configuration = self._client.configuration
         header = await configuration.get_api_key_with_prefix("BearerToken", "authorization")
         return Connection(
-            server=configuration.host, ca_path=configuration.ssl_ca_cert, insecure=not configuration.verify_ssl,
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
             token=header.split(" ", 1)[-1].strip() if header else None,
-            certificate_path=configuration.cert_file, private_key_path=configuration.key_file)
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """Return an object, or None when there is none of that name; KindMissing when the kind is not served."""
@@ -154,8 +190,9 @@ class Kube:
             return None
         return _success(call, status, body)
 
-    async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "",
-                   limit: int = 500) -> Objects:
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 500
+    ) -> Objects:
         """Return all objects that match, read in pages of `limit`; starts anew when the pages expire meanwhile."""
         for page in (limit, limit, 0):
             items = await self._pages(resource, namespace, {"labelSelector": labels, "fieldSelector": fields}, page)
@@ -163,8 +200,9 @@ class Kube:
                 return items
         raise Unavailable("the list expired while it was read", resource.key(namespace))
 
-    async def _pages(self, resource: Resource, namespace: str | None, selectors: Mapping[str, str],
-                     limit: int) -> Objects | None:
+    async def _pages(
+        self, resource: Resource, namespace: str | None, selectors: Mapping[str, str], limit: int
+    ) -> Objects | None:
         items: Objects = []
         token = ""
         while True:
@@ -188,30 +226,71 @@ class Kube:
             return False
         return any(each.get("name") == resource.plural for each in _success(call, status, body).get("resources") or [])
 
-    async def apply(self, resource: Resource, obj: Object, *, subresource: str = "", force: bool = True,
-                    manager: str = FIELD_MANAGER, dry_run: bool = False) -> Object:
+    async def apply(
+        self,
+        resource: Resource,
+        obj: Object,
+        *,
+        subresource: str = "",
+        force: bool = True,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
+    ) -> Object:
         """Server-side apply. With metadata.resourceVersion in `obj`, Conflict when the object changed since."""
         name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
         query = {"fieldManager": manager, "force": "true" if force else "false", "dryRun": "All" if dry_run else ""}
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
-        return await self._change(_Call(
-            "dry-run" if dry_run else "apply", "PATCH", resource, resource.path(namespace, name, subresource),
-            resource.key(namespace, name), query, body, _APPLY))
+        return await self._change(
+            _Call(
+                "dry-run" if dry_run else "apply",
+                "PATCH",
+                resource,
+                resource.path(namespace, name, subresource),
+                resource.key(namespace, name),
+                query,
+                body,
+                _APPLY,
+            )
+        )
 
-    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
-                    subresource: str = "", manager: str = FIELD_MANAGER) -> Object:
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Object | Objects,
+        *,
+        subresource: str = "",
+        manager: str = FIELD_MANAGER,
+    ) -> Object:
         """Merge patch (dict), or JSON patch (list): Conflict when a `test` fails or a path is absent."""
-        return await self._change(_Call(
-            "patch", "PATCH", resource, resource.path(namespace, name, subresource), resource.key(namespace, name),
-            {"fieldManager": manager}, patch, _JSON if isinstance(patch, list) else _MERGE,
-            idempotent=isinstance(patch, dict)))
+        return await self._change(
+            _Call(
+                "patch",
+                "PATCH",
+                resource,
+                resource.path(namespace, name, subresource),
+                resource.key(namespace, name),
+                {"fieldManager": manager},
+                patch,
+                _JSON if isinstance(patch, list) else _MERGE,
+                idempotent=isinstance(patch, dict),
+            )
+        )
 
     async def create(self, resource: Resource, obj: Object, *, manager: str = FIELD_MANAGER) -> Object | None:
         """Create an object; None when one of that name exists."""
         namespace = obj["metadata"].get("namespace")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
-        call = _Call("create", "POST", resource, resource.path(namespace),
-                     resource.key(namespace, obj["metadata"].get("name", "")), {"fieldManager": manager}, body)
+        call = _Call(
+            "create",
+            "POST",
+            resource,
+            resource.path(namespace),
+            resource.key(namespace, obj["metadata"].get("name", "")),
+            {"fieldManager": manager},
+            body,
+        )
         status, answer = await self._send(call)
         if status == 409 and answer.get("reason") == "AlreadyExists":
             return None
@@ -221,32 +300,53 @@ class Kube:
         """Replace an object; Conflict unless its resourceVersion is the present one."""
         name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
-        return await self._change(_Call(
-            "update", "PUT", resource, resource.path(namespace, name), resource.key(namespace, name),
-            {"fieldManager": manager}, body))
+        return await self._change(
+            _Call(
+                "update",
+                "PUT",
+                resource,
+                resource.path(namespace, name),
+                resource.key(namespace, name),
+                {"fieldManager": manager},
+                body,
+            )
+        )
 
-    async def delete(self, resource: Resource, name: str, namespace: str | None = None, *,
-                     uid: str | None = None) -> bool:
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, *, uid: str | None = None
+    ) -> bool:
         """Delete in the background; False when there is no such object (with `uid`: not that very one)."""
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid:
             body["preconditions"] = {"uid": uid}
-        call = _Call("delete", "DELETE", resource, resource.path(namespace, name), resource.key(namespace, name), {},
-                     body)
+        call = _Call(
+            "delete", "DELETE", resource, resource.path(namespace, name), resource.key(namespace, name), {}, body
+        )
         status, answer = await self._send(call)
         if answers.object_missing(status, answer) or (uid and status == 409):
             return False
         _success(call, status, answer)
         return True
 
-    async def watch(self, resource: Resource, namespace: str | None = None, *, fields: str = "", labels: str = "",
-                    timeout: float = 300.0) -> AsyncIterator[tuple[str, Object]]:  # noqa: ASYNC109 - the server ends it
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        fields: str = "",
+        labels: str = "",
+        timeout: float = 300.0,
+    ) -> AsyncIterator[tuple[str, Object]]:
         """Yield (type, object): first ADDED for what there is, then changes, until the server ends after `timeout`.
 
         Watch again to go on. Unavailable when the connection breaks.
         """
-        query = {"watch": "true", "timeoutSeconds": str(max(1, round(timeout))), "fieldSelector": fields,
-                 "labelSelector": labels}
+        query = {
+            "watch": "true",
+            "timeoutSeconds": str(max(1, round(timeout))),
+            "fieldSelector": fields,
+            "labelSelector": labels,
+        }
         call = _Call("watch", "GET", resource, resource.path(namespace), resource.key(namespace), query)
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=timeout + CONNECT_SECONDS)
         response: aiohttp.ClientResponse | None = None
@@ -292,9 +392,13 @@ class Kube:
     async def _raw(self, call: _Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         client = self._client
         method, url, headers, body, _ = await client.param_serialize(
-            call.method, call.path, query_params=[(name, text) for name, text in call.query.items() if text],
-            header_params={"Content-Type": call.content_type, "Accept": "application/json"}, body=call.body,
-            auth_settings=["BearerToken"])
+            call.method,
+            call.path,
+            query_params=[(name, text) for name, text in call.query.items() if text],
+            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
+            body=call.body,
+            auth_settings=["BearerToken"],
+        )
         answer = await client.call_api(method, url, headers, body, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response

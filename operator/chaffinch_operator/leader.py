@@ -43,8 +43,9 @@ class LeaseKube(Protocol):
         """Replace the Lease; Conflict when it changed."""
         ...
 
-    def watch(self, resource: Resource, namespace: str, *, fields: str,
-              timeout: float) -> AsyncIterator[tuple[str, dict[str, object]]]:
+    def watch(
+        self, resource: Resource, namespace: str, *, fields: str, timeout: float
+    ) -> AsyncIterator[tuple[str, dict[str, object]]]:
         """Yield changes."""
         ...
 
@@ -63,8 +64,14 @@ class _Record:
 class Elector:
     """Takes, keeps and gives back the Lease."""
 
-    def __init__(self, kube: LeaseKube, settings: Settings, *, clock: Callable[[], float] = time.monotonic,
-                 now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        kube: LeaseKube,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._kube = kube
         self._settings = settings
         self._clock = clock
@@ -132,8 +139,9 @@ class Elector:
         settings, last = self._settings, ""
         while True:
             try:
-                async for _, lease in self._kube.watch(LEASES, settings.namespace,
-                                                       fields=f"metadata.name={settings.lease_name}", timeout=300.0):
+                async for _, lease in self._kube.watch(
+                    LEASES, settings.namespace, fields=f"metadata.name={settings.lease_name}", timeout=300.0
+                ):
                     record = _record(lease)
                     if record.holder == settings.identity and record.renewed != last:
                         last = record.renewed
@@ -198,9 +206,16 @@ class Elector:
         metadata = {"name": settings.lease_name, "namespace": settings.namespace}
         if self._version:
             metadata["resourceVersion"] = self._version
-        return {"metadata": metadata, "spec": {
-            "holderIdentity": holder, "leaseDurationSeconds": max(1, round(settings.lease_seconds)),
-            "acquireTime": self._acquired, "renewTime": self._time(), "leaseTransitions": self._transitions}}
+        return {
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": max(1, round(settings.lease_seconds)),
+                "acquireTime": self._acquired,
+                "renewTime": self._time(),
+                "leaseTransitions": self._transitions,
+            },
+        }
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).strftime(_MICROTIME)
@@ -209,6 +224,10 @@ class Elector:
 def _record(lease: dict[str, object]) -> _Record:
     meta, spec = lease.get("metadata"), lease.get("spec")
     meta, spec = meta if isinstance(meta, dict) else {}, spec if isinstance(spec, dict) else {}
-    return _Record(holder=str(spec.get("holderIdentity") or ""), renewed=str(spec.get("renewTime") or ""),
-                   seconds=float(spec.get("leaseDurationSeconds") or 0), version=str(meta.get("resourceVersion") or ""),
-                   transitions=int(spec.get("leaseTransitions") or 0))
+    return _Record(
+        holder=str(spec.get("holderIdentity") or ""),
+        renewed=str(spec.get("renewTime") or ""),
+        seconds=float(spec.get("leaseDurationSeconds") or 0),
+        version=str(meta.get("resourceVersion") or ""),
+        transitions=int(spec.get("leaseTransitions") or 0),
+    )

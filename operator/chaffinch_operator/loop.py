@@ -178,8 +178,16 @@ def backoff(failures: int) -> float:
     return max(FIRST_BACKOFF, longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
 
-async def run_object(key: Hashable, reconcile: Reconcile, wakeups: Wakeups, life: Life, *, resync_seconds: float,
-                     observer: Observer, after_pass: Callable[[], None] = lambda: None) -> bool:
+async def run_object(
+    key: Hashable,
+    reconcile: Reconcile,
+    wakeups: Wakeups,
+    life: Life,
+    *,
+    resync_seconds: float,
+    observer: Observer,
+    after_pass: Callable[[], None] = lambda: None,
+) -> bool:
     """Reconcile until the object is gone or the operator exits; on deletion, clean up first.
 
     True when nothing is left to do; False when the operator exits meanwhile.

@@ -36,27 +36,52 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._passes = Counter("chaffinch_reconcile", "Passes of the reconcile loop by result",
-                               ("kind", "result"), registry=self.registry)
-        self._seconds = Histogram("chaffinch_reconcile_seconds", "Time of a pass", ("kind",), buckets=_SECONDS,
-                                  registry=self.registry)
+        self._passes = Counter(
+            "chaffinch_reconcile", "Passes of the reconcile loop by result", ("kind", "result"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "chaffinch_reconcile_seconds", "Time of a pass", ("kind",), buckets=_SECONDS, registry=self.registry
+        )
         self._objects = Gauge("chaffinch_objects", "Objects looked after", ("kind",), registry=self.registry)
-        self._requests = Counter("chaffinch_api_requests", "Requests to the API server; code 0 is no answer",
-                                 ("verb", "resource", "code"), registry=self.registry)
-        self._request_seconds = Histogram("chaffinch_api_request_seconds", "Time of a request to the API server",
-                                          ("verb",), buckets=_SECONDS, registry=self.registry)
+        self._requests = Counter(
+            "chaffinch_api_requests",
+            "Requests to the API server; code 0 is no answer",
+            ("verb", "resource", "code"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "chaffinch_api_request_seconds",
+            "Time of a request to the API server",
+            ("verb",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._leader = Gauge("chaffinch_leader", "1 while this process holds the Lease", registry=self.registry)
-        self._hold = Gauge("chaffinch_hold_installed", "1 while the API server holds templates back",
-                           registry=self.registry)
-        self._phase = Gauge("chaffinch_rollout_phase", "1 for the phase that a rollout is in", (*_OBJECT, "phase"),
-                            registry=self.registry)
-        self._weight = Gauge("chaffinch_rollout_weight_percent", "Weight applied to the canary", _OBJECT,
-                             registry=self.registry)
+        self._hold = Gauge(
+            "chaffinch_hold_installed", "1 while the API server holds templates back", registry=self.registry
+        )
+        self._phase = Gauge(
+            "chaffinch_rollout_phase",
+            "1 for the phase that a rollout is in",
+            (*_OBJECT, "phase"),
+            registry=self.registry,
+        )
+        self._weight = Gauge(
+            "chaffinch_rollout_weight_percent", "Weight applied to the canary", _OBJECT, registry=self.registry
+        )
         self._step = Gauge("chaffinch_rollout_step", "Index in spec.steps", _OBJECT, registry=self.registry)
-        self._decisions = Counter("chaffinch_rollout_decisions", "Decisions by action and reason",
-                                  ("action", "reason"), registry=self.registry)
-        self._evidence = Gauge("chaffinch_rollout_gate_log_e", "Natural log of a gate's evidence, of harm or of safety",
-                               (*_OBJECT, "gate", "side"), registry=self.registry)
+        self._decisions = Counter(
+            "chaffinch_rollout_decisions",
+            "Decisions by action and reason",
+            ("action", "reason"),
+            registry=self.registry,
+        )
+        self._evidence = Gauge(
+            "chaffinch_rollout_gate_log_e",
+            "Natural log of a gate's evidence, of harm or of safety",
+            (*_OBJECT, "gate", "side"),
+            registry=self.registry,
+        )
         self._shown: dict[tuple[str, str], set[tuple[str, ...]]] = {}
 
     def passed(self, kind: str, seconds: float, result: str) -> None:

@@ -53,7 +53,7 @@ def label_value(text: str) -> str:
     if len(text) <= MAX_NAME:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
-    return f"{text[:MAX_NAME - _HASH_LENGTH - 1].rstrip('-._')}-{digest}"
+    return f"{text[: MAX_NAME - _HASH_LENGTH - 1].rstrip('-._')}-{digest}"
 
 
 def canary_name(target: str) -> str:

@@ -13,8 +13,12 @@ HOLD_NAMES = ("chaffinch-hold-unproven-templates", "chaffinch-only-operator-rele
 """Names said elsewhere too, by modules above this one; a test keeps them equal."""
 
 
-_POLICIES = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-             "validatingadmissionpolicies", "validatingadmissionpolicybindings")
+_POLICIES = (
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,33 +33,60 @@ class Rule:
 
 
 CLUSTER_RULES = (
-    Rule(GROUP, ("canaryrollouts",), ("get", "list", "watch", "patch"),
-         "read what is asked for; patch only the finalizer"),
+    Rule(
+        GROUP,
+        ("canaryrollouts",),
+        ("get", "list", "watch", "patch"),
+        "read what is asked for; patch only the finalizer",
+    ),
     Rule(GROUP, ("canaryrollouts/status",), ("patch",), "report state and evidence"),
     Rule(GROUP, ("canaryrollouts/finalizers",), ("update",), "be the owner of children where owners are checked"),
-    Rule("apps", ("deployments",), ("get", "list", "watch", "create", "patch", "delete"),
-         "watch and release targets; make and remove canaries"),
+    Rule(
+        "apps",
+        ("deployments",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "watch and release targets; make and remove canaries",
+    ),
     Rule("apps", ("replicasets",), ("list",), "find the stable revision"),
     Rule("", ("pods",), ("list",), "know which pods are whose, and their restarts"),
-    Rule("", ("services",), ("get", "create", "patch", "delete"),
-         "make and remove canary Services; narrow the target's Service to stable"),
+    Rule(
+        "",
+        ("services",),
+        ("get", "create", "patch", "delete"),
+        "make and remove canary Services; narrow the target's Service to stable",
+    ),
     Rule("discovery.k8s.io", ("endpointslices",), ("list",), "see that the canary has endpoints before it has traffic"),
     Rule("", ("namespaces",), ("get", "patch"), "label namespaces whose Deployments are held"),
-    Rule("gateway.networking.k8s.io", ("httproutes",), ("get", "create", "patch", "delete"),
-         "make the generated route, move its weights, remove it"),
+    Rule(
+        "gateway.networking.k8s.io",
+        ("httproutes",),
+        ("get", "create", "patch", "delete"),
+        "make the generated route, move its weights, remove it",
+    ),
     Rule("events.k8s.io", ("events",), ("create",), "tell people what happened"),
     Rule("admissionregistration.k8s.io", _POLICIES, ("create",), "install the hold"),
-    Rule("admissionregistration.k8s.io", _POLICIES, ("get", "patch"), "keep the hold as it should be",
-         names=HOLD_NAMES),
-    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",),
-         "own the hold by the CRD, so that it goes with it", names=(CRD_NAME,)),
+    Rule(
+        "admissionregistration.k8s.io", _POLICIES, ("get", "patch"), "keep the hold as it should be", names=HOLD_NAMES
+    ),
+    Rule(
+        "apiextensions.k8s.io",
+        ("customresourcedefinitions",),
+        ("get",),
+        "own the hold by the CRD, so that it goes with it",
+        names=(CRD_NAME,),
+    ),
 )
 """In every namespace."""
 
 LEASE_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("create",), "elect a leader"),
-    Rule("coordination.k8s.io", ("leases",), ("get", "watch", "update"),
-         "renew, watch and release the leader's Lease", names=(LEASE_NAME,)),
+    Rule(
+        "coordination.k8s.io",
+        ("leases",),
+        ("get", "watch", "update"),
+        "renew, watch and release the leader's Lease",
+        names=(LEASE_NAME,),
+    ),
 )
 """In the operator's own namespace."""
 
@@ -73,10 +104,19 @@ class UserRole:
 
 
 USER_ROLES = (
-    UserRole("chaffinch-viewer", ("view", "edit", "admin"), (
-        Rule(GROUP, ("canaryrollouts", "canaryrollouts/status"), _READ, "look"),)),
-    UserRole("chaffinch-editor", ("edit", "admin"), (
-        Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),)),
-    UserRole("chaffinch-admin", ("admin",), (
-        Rule(GROUP, ("canaryrollouts/status",), ("update", "patch"), "repair a status by hand"),)),
+    UserRole(
+        "chaffinch-viewer",
+        ("view", "edit", "admin"),
+        (Rule(GROUP, ("canaryrollouts", "canaryrollouts/status"), _READ, "look"),),
+    ),
+    UserRole(
+        "chaffinch-editor",
+        ("edit", "admin"),
+        (Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),),
+    ),
+    UserRole(
+        "chaffinch-admin",
+        ("admin",),
+        (Rule(GROUP, ("canaryrollouts/status",), ("update", "patch"), "repair a status by hand"),),
+    ),
 )

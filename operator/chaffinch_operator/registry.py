@@ -31,28 +31,34 @@ class Memo:
 
 
 @kopf.on.login(registry=REGISTRY)
-async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's signature
+async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:
     """Give kopf the credentials of our own client, read anew each time they are refused."""
     it = await cast("Memo", memo).kube.connection()
-    return kopf.ConnectionInfo(server=it.server, ca_path=it.ca_path, insecure=it.insecure, token=it.token,
-                               certificate_path=it.certificate_path, private_key_path=it.private_key_path)
+    return kopf.ConnectionInfo(
+        server=it.server,
+        ca_path=it.ca_path,
+        insecure=it.insecure,
+        token=it.token,
+        certificate_path=it.certificate_path,
+        private_key_path=it.private_key_path,
+    )
 
 
 @kopf.on.cleanup(registry=REGISTRY)
-async def stop_the_rest(memo: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's signature
+async def stop_the_rest(memo: Any, **_: Any) -> None:
     """End what kopf waits five seconds for: the flag's waiter, and loops begun after it had told the others to stop."""
     cast("Memo", memo).stop.set()
     cast("Memo", memo).runtime.stop()
 
 
 @kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
-async def look_after_rollout(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:  # noqa: ANN401
+async def look_after_rollout(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:
     """The one reconcile loop of a CanaryRollout."""
     await cast("Memo", memo).runtime.look_after(body, stopped.wait)
 
 
 @kopf.on.event(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
-async def rollout_event(memo: Any, body: Mapping[str, Any], type: str | None, **_: Any) -> None:  # noqa: A002, ANN401
+async def rollout_event(memo: Any, body: Mapping[str, Any], type: str | None, **_: Any) -> None:  # noqa: A002
     """Wake the loop; hold the deletion back until its cleanup is done, also after a restart in the midst of it."""
     runtime = cast("Memo", memo).runtime
     if type == "DELETED":
@@ -64,8 +70,13 @@ async def rollout_event(memo: Any, body: Mapping[str, Any], type: str | None, **
 
 
 @kopf.on.event(DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural, registry=REGISTRY)
-async def deployment_event(memo: Any, namespace: str | None, name: str | None,  # noqa: ANN401
-                           labels: Mapping[str, str], **_: Any) -> None:  # noqa: ANN401
+async def deployment_event(
+    memo: Any,
+    namespace: str | None,
+    name: str | None,
+    labels: Mapping[str, str],
+    **_: Any,
+) -> None:
     """Wake the rollouts that a Deployment belongs to."""
     cast("Memo", memo).runtime.deployment_changed(namespace or "", name or "", labels)
 
@@ -87,6 +98,12 @@ async def run(kube: Kube, runtime: Runtime, settings: Settings, stop: asyncio.Ev
     everywhere = not settings.watch_namespaces
     # kopf's own guess of an identity looks the user up, and the image's user has no entry in /etc/passwd
     await kopf.operator(
-        registry=REGISTRY, settings=settings_for_kopf(), memo=Memo(kube, runtime, stop), standalone=True,
-        identity=cast("Any", settings.identity), stop_flag=stop, namespaces=settings.watch_namespaces,
-        clusterwide=everywhere)
+        registry=REGISTRY,
+        settings=settings_for_kopf(),
+        memo=Memo(kube, runtime, stop),
+        standalone=True,
+        identity=cast("Any", settings.identity),
+        stop_flag=stop,
+        namespaces=settings.watch_namespaces,
+        clusterwide=everywhere,
+    )

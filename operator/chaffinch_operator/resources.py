@@ -55,8 +55,11 @@ CANARYROLLOUTS = Resource(GROUP, VERSION, "canaryrollouts", "CanaryRollout")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 MUTATING_POLICIES = Resource(*_ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False)
 MUTATING_BINDINGS = Resource(
-    *_ADMISSION, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False)
+    *_ADMISSION, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False
+)
 VALIDATING_POLICIES = Resource(
-    *_ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False)
+    *_ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False
+)
 VALIDATING_BINDINGS = Resource(
-    *_ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False)
+    *_ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+)

@@ -49,8 +49,15 @@ class _Managed:
 class Runtime:
     """All objects of one kind."""
 
-    def __init__(self, settings: Settings, work: Slice, observer: Observer, *,
-                 counted: Callable[[int], None] = lambda _: None, synced: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        work: Slice,
+        observer: Observer,
+        *,
+        counted: Callable[[int], None] = lambda _: None,
+        synced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._work = work
         self._observer = observer
@@ -140,9 +147,15 @@ class Runtime:
             return await self._work.reconcile(key.namespace, key.name)
 
         try:
-            done = await run_object(key, reconcile, self.wakeups, managed.life, observer=self._observer,
-                                    resync_seconds=self._settings.resync_seconds,
-                                    after_pass=lambda: self._one_synced(key))
+            done = await run_object(
+                key,
+                reconcile,
+                self.wakeups,
+                managed.life,
+                observer=self._observer,
+                resync_seconds=self._settings.resync_seconds,
+                after_pass=lambda: self._one_synced(key),
+            )
         finally:
             managed.running = False
             self._one_synced(key)

@@ -82,7 +82,8 @@ class Settings:
             log_format=_choice(environ, "LOG_FORMAT", default.log_format, LOG_FORMATS),
             log_level=_choice(environ, "LOG_LEVEL", default.log_level, LOG_LEVELS),
             kubeconfig=str(Path(environ["KUBECONFIG"]).expanduser()) if environ.get("KUBECONFIG") else "",
-            context=_text(environ, "CONTEXT", ""))
+            context=_text(environ, "CONTEXT", ""),
+        )
         settings._check()
         return settings
 
@@ -90,7 +91,8 @@ class Settings:
         if not self.retry_seconds < self.renew_seconds < self.lease_seconds:
             raise BadSettingError(
                 f"{PREFIX}RETRY_SECONDS ({self.retry_seconds:g}) must be below {PREFIX}RENEW_SECONDS "
-                f"({self.renew_seconds:g}), and that below {PREFIX}LEASE_SECONDS ({self.lease_seconds:g})")
+                f"({self.renew_seconds:g}), and that below {PREFIX}LEASE_SECONDS ({self.lease_seconds:g})"
+            )
 
 
 def _text(environ: Mapping[str, str], name: str, default: str) -> str:

@@ -50,8 +50,17 @@ class Record:
     def summary(self, settings: Settings, trouble: str) -> Summary:
         """As it stands."""
         total = (datetime.now(UTC) - self.started_at).total_seconds()
-        return Summary(self.platform, self.started_at, self.set_up_seconds, total, settings.rate, len(RELEASES),
-                       self.results, self.load, trouble)
+        return Summary(
+            self.platform,
+            self.started_at,
+            self.set_up_seconds,
+            total,
+            settings.rate,
+            len(RELEASES),
+            self.results,
+            self.load,
+            trouble,
+        )
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -101,8 +110,9 @@ def give_tour(settings: Settings) -> int:
     return conclude(settings, record, display, app, kubectl, trouble)
 
 
-def set_up(access: cluster.Access, kubectl: Kubectl, app: sample.App, plan: sample.RolloutPlan,
-           display: Display) -> None:
+def set_up(
+    access: cluster.Access, kubectl: Kubectl, app: sample.App, plan: sample.RolloutPlan, display: Display
+) -> None:
     """Everything that must be there before the first release."""
     with display.step("images of the operator and of the sample service"):
         stage.build_images(access)
@@ -117,8 +127,13 @@ def clients_of(access: cluster.Access, kubectl: Kubectl, app: sample.App, settin
     """Load on the application through the Gateway while the block runs."""
     with access.reach(*stage.gateway_service(kubectl), 80) as found:
         address, _, port = found.rpartition(":")
-        options: dict[str, str | float] = {"address": address, "port": port, "host": app.host, "rate": settings.rate,
-                                           "seconds": _CLIENT_SECONDS}
+        options: dict[str, str | float] = {
+            "address": address,
+            "port": port,
+            "host": app.host,
+            "rate": settings.rate,
+            "seconds": _CLIENT_SECONDS,
+        }
         with Load(options, prefix=access.command_prefix) as load:
             yield load
 
@@ -159,8 +174,13 @@ def tell(result: Result, display: Display) -> None:
         display.say(Text("no decision", style="bold red"))
         return
     style = "bold green" if result.as_expected else "bold red"
-    display.say(Text(f"{decision.action} ({decision.reason}) after {result.course.seconds_to_decision:.0f} s: "
-                     f"{decision.message}", style=style))
+    display.say(
+        Text(
+            f"{decision.action} ({decision.reason}) after {result.course.seconds_to_decision:.0f} s: "
+            f"{decision.message}",
+            style=style,
+        )
+    )
     for sentence in decision.sentences:
         display.say(f"  {sentence}")
     for share in result.shares:
@@ -169,8 +189,9 @@ def tell(result: Result, display: Display) -> None:
         display.say(f"  weight {share.operator.weight} %: {split}")
 
 
-def conclude(settings: Settings, record: Record, display: Display, app: sample.App, kubectl: Kubectl | None,
-             trouble: str) -> int:
+def conclude(
+    settings: Settings, record: Record, display: Display, app: sample.App, kubectl: Kubectl | None, trouble: str
+) -> int:
     """Write the summary, show it, and what is known when something went wrong."""
     summary = record.summary(settings, trouble)
     settings.output.mkdir(parents=True, exist_ok=True)

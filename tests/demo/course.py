@@ -101,6 +101,11 @@ class Course:
         counting = [g for g in status.gates if g.baseline.total or g.canary.total]
         first = counting[0] if counting else None
         self.decision = Decision(
-            action=status.last_decision.action, reason=str(status.last_decision.reason), at=at,
-            message=status.last_decision.message, sentences=tuple(g.message for g in status.gates if g.message),
-            canary=first.canary if first else Counts(), stable=first.baseline if first else Counts())
+            action=status.last_decision.action,
+            reason=str(status.last_decision.reason),
+            at=at,
+            message=status.last_decision.message,
+            sentences=tuple(g.message for g in status.gates if g.message),
+            canary=first.canary if first else Counts(),
+            stable=first.baseline if first else Counts(),
+        )

@@ -107,8 +107,10 @@ class LiveView(View):
             return
         self._drawn = time.monotonic()
         look = Look(datetime.now(UTC), self._glyphs, f" -n {sight.rollout.namespace}")
-        self._screen.update(Group(Text(self._title, style="bold"), Text(), status_screen(sight.rollout, look), Text(),
-                                  clients(sight)), refresh=True)
+        self._screen.update(
+            Group(Text(self._title, style="bold"), Text(), status_screen(sight.rollout, look), Text(), clients(sight)),
+            refresh=True,
+        )
 
 
 def clients(sight: Sight) -> RenderableType:
@@ -118,5 +120,7 @@ def clients(sight: Sight) -> RenderableType:
     share = recent.count(track="canary") / recent.requests if recent.requests else 0.0
     middle, high = recent.quantile_ms(0.5), recent.quantile_ms(0.99)
     latency = "" if middle is None or high is None else f", latency {middle:.0f} ms (median), {high:.0f} ms (p99)"
-    return Group(Text.assemble(("Clients", "bold"), f"  {rate:.0f} requests/s, {share:.1%} to the canary{latency}"),
-                 Text(f"  since it began: {load_line(sight.load)}", style="dim"))
+    return Group(
+        Text.assemble(("Clients", "bold"), f"  {rate:.0f} requests/s, {share:.1%} to the canary{latency}"),
+        Text(f"  since it began: {load_line(sight.load)}", style="dim"),
+    )

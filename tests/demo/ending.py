@@ -12,8 +12,16 @@ from support import sample
 from support.load.outcome import Kind
 
 _WORDS = {"Promote": ("promoted", "green"), "RollBack": ("rolled back", "red")}
-_COLUMNS = ("version", "what it is", "decision", "after", "canary requests", "its errors", "failed requests",
-            "stable pods restarted")
+_COLUMNS = (
+    "version",
+    "what it is",
+    "decision",
+    "after",
+    "canary requests",
+    "its errors",
+    "failed requests",
+    "stable pods restarted",
+)
 
 
 def ending(summary: Summary, hints: Sequence[str]) -> Iterator[RenderableType]:
@@ -21,9 +29,11 @@ def ending(summary: Summary, hints: Sequence[str]) -> Iterator[RenderableType]:
     yield Text("Summary", style="bold")
     yield _table(summary.results)
     load = summary.load
-    yield Text(f"{load.requests:,} requests in {duration(summary.total_seconds - summary.set_up_seconds)} at "
-               f"{summary.rate:g} a second: {load.count(kind=Kind.INJECTED):,} answered 500 by the service itself, "
-               f"{load.failed:,} failed; set-up took {duration(summary.set_up_seconds)}")
+    yield Text(
+        f"{load.requests:,} requests in {duration(summary.total_seconds - summary.set_up_seconds)} at "
+        f"{summary.rate:g} a second: {load.count(kind=Kind.INJECTED):,} answered 500 by the service itself, "
+        f"{load.failed:,} failed; set-up took {duration(summary.set_up_seconds)}"
+    )
     problems = summary.problems()
     for problem in problems:
         yield Text(f"PROBLEM  {problem}", style="bold red")
@@ -70,4 +80,5 @@ def hints(app: sample.App, platform: str) -> list[str]:
         f"  {plugin} status {where} -w",
         f"  {plugin} explain {where}",
         f"all evidence is in the object: {inside}kubectl get canaryrollout {where} -o yaml",
-        "remove everything: make demo-down"]
+        "remove everything: make demo-down",
+    ]

@@ -38,13 +38,16 @@ class Teller:
 
 def gates_line(rollout: Rollout) -> str:
     """All gates in one line: those that are not passed with their sentences."""
-    return "; ".join(g.message or g.name if g.verdict is not Verdict.PASS else f"{g.name}: pass"
-                     for g in rollout.status.gates)
+    return "; ".join(
+        g.message or g.name if g.verdict is not Verdict.PASS else f"{g.name}: pass" for g in rollout.status.gates
+    )
 
 
 def load_line(load: Tally) -> str:
     """Requests since the load began, by arm, and what their clients think of it."""
     canary, stable = load.count(track="canary"), load.count(track="stable")
     errors = load.count(kind=Kind.INJECTED)
-    return (f"requests {load.requests:,} (stable {stable:,}, canary {canary:,}), answered 500 {errors:,}, "
-            f"failed {load.failed:,}")
+    return (
+        f"requests {load.requests:,} (stable {stable:,}, canary {canary:,}), answered 500 {errors:,}, "
+        f"failed {load.failed:,}"
+    )

@@ -34,5 +34,8 @@ class Settings:
             rate = 0.0
         if not 20.0 <= rate <= 5000.0:
             raise SettingsError(f"CHAFFINCH_DEMO_RATE={text}: use requests a second, from 20 to 5000")
-        return cls(namespace=environ.get("CHAFFINCH_DEMO_NAMESPACE") or "demo", rate=rate,
-                   live=not environ.get("CHAFFINCH_DEMO_PLAIN"))
+        return cls(
+            namespace=environ.get("CHAFFINCH_DEMO_NAMESPACE") or "demo",
+            rate=rate,
+            live=not environ.get("CHAFFINCH_DEMO_PLAIN"),
+        )

@@ -36,5 +36,10 @@ class Share:
     def to_json(self) -> Mapping[str, Any]:
         """As plain data."""
         observed = None if self.observed is None else round(self.observed, 4)
-        return {"canaryRequests": self.canary, "totalRequests": self.total, "observed": observed,
-                "tolerance": round(self.tolerance, 4), "within": self.within}
+        return {
+            "canaryRequests": self.canary,
+            "totalRequests": self.total,
+            "observed": observed,
+            "tolerance": round(self.tolerance, 4),
+            "within": self.within,
+        }

@@ -28,8 +28,10 @@ _POLL_SECONDS = 1.0
 
 def build_images(access: Access) -> None:
     """Build both images, unless they are there."""
-    for containerfile, tag, context in ((OPERATOR_CONTAINERFILE, OPERATOR_IMAGE, REPOSITORY),
-                                        (sample.CONTAINERFILE, sample.IMAGE, sample.FOLDER)):
+    for containerfile, tag, context in (
+        (OPERATOR_CONTAINERFILE, OPERATOR_IMAGE, REPOSITORY),
+        (sample.CONTAINERFILE, sample.IMAGE, sample.FOLDER),
+    ):
         access.build_image(containerfile, tag, context)
         access.load_image(tag)
 
@@ -38,8 +40,14 @@ def install_operator(kubectl: Kubectl) -> None:
     """Install it, or bring it to the present manifests and image; return when it is ready."""
     kubectl.apply_folder(str(OVERLAY))
     _roll_on_change(kubectl, OPERATOR, OPERATOR_NAMESPACE, context_hash(OPERATOR_CONTAINERFILE, REPOSITORY))
-    kubectl("rollout", "status", f"--namespace={OPERATOR_NAMESPACE}", OPERATOR, f"--timeout={_READY_SECONDS:.0f}s",
-            seconds=_READY_SECONDS + 10)
+    kubectl(
+        "rollout",
+        "status",
+        f"--namespace={OPERATOR_NAMESPACE}",
+        OPERATOR,
+        f"--timeout={_READY_SECONDS:.0f}s",
+        seconds=_READY_SECONDS + 10,
+    )
     kubectl.wait("condition=Established", f"crd/{sample.ROLLOUTS}", OPERATOR_NAMESPACE, seconds=_TRIES_SECONDS)
 
 
@@ -54,8 +62,14 @@ def deploy_first_version(kubectl: Kubectl, app: sample.App, plan: sample.Rollout
     kubectl.apply(app.namespace_object())
     _remove_rollout(kubectl, app)
     attempt("deployment of the first version", lambda: _apply_unheld(kubectl, app))
-    kubectl("rollout", "status", f"--namespace={app.namespace}", f"deployment/{app.name}",
-            f"--timeout={_READY_SECONDS:.0f}s", seconds=_READY_SECONDS + 10)
+    kubectl(
+        "rollout",
+        "status",
+        f"--namespace={app.namespace}",
+        f"deployment/{app.name}",
+        f"--timeout={_READY_SECONDS:.0f}s",
+        seconds=_READY_SECONDS + 10,
+    )
     kubectl.apply(app.service())
     attempt("the CanaryRollout", lambda: kubectl.apply(plan.canary_rollout(app)))
     kubectl.wait("condition=Ready", f"{sample.ROLLOUTS}/{app.name}", app.namespace, seconds=_READY_SECONDS)
@@ -97,8 +111,10 @@ def gateway_service(kubectl: Kubectl) -> tuple[str, str]:
     """Namespace and name of the Service of the Gateway `gateway-system/public`."""
     found = json.loads(kubectl("get", "services", "--all-namespaces", f"--selector={GATEWAY_LABELS}", "--output=json"))
     if not found["items"]:
-        raise TourError("no Service belongs to the Gateway gateway-system/public: install Envoy Gateway and this "
-                        "Gateway, as tests/cluster/manifests/gateway.yaml does")
+        raise TourError(
+            "no Service belongs to the Gateway gateway-system/public: install Envoy Gateway and this "
+            "Gateway, as tests/cluster/manifests/gateway.yaml does"
+        )
     meta = found["items"][0]["metadata"]
     return meta["namespace"], meta["name"]
 
@@ -113,5 +129,11 @@ def remove_operator(kubectl: Kubectl, overlay: Path = OVERLAY) -> None:
     others = kubectl("get", sample.ROLLOUTS, "--all-namespaces", "--ignore-not-found", "--output=name").split()
     if others:
         raise TourError(f"the operator is left installed: there are other CanaryRollouts ({', '.join(others[:3])})")
-    kubectl("delete", "--ignore-not-found", f"--kustomize={overlay}", "--wait=true", f"--timeout={_GONE_SECONDS:.0f}s",
-            seconds=_GONE_SECONDS + 10)
+    kubectl(
+        "delete",
+        "--ignore-not-found",
+        f"--kustomize={overlay}",
+        "--wait=true",
+        f"--timeout={_GONE_SECONDS:.0f}s",
+        seconds=_GONE_SECONDS + 10,
+    )

@@ -15,7 +15,7 @@ summary.json:
       secondsToDecision, secondsToSettled     from `kubectl apply`
       requests       {operator: {canary, stable}, clients: {canary, stable}}   until the decision; until it was settled
       errorsOfCandidate                       requests that the canary answered 500, as clients counted
-      failedRequests, failures[]              client requests that failed, must be 0: {second, count, status}, the second
+      failedRequests, failures[]              client requests that failed, must be 0; {second, count, status},
                                               since `kubectl apply`
       stablePodsRestarted                     stable pods deleted (before a promotion) or restarted; must be 0
       shares[]       {weight, operator: {...}, clients: {...}}, each {canaryRequests, totalRequests, observed,
@@ -73,8 +73,11 @@ class Result:
     @property
     def as_expected(self) -> bool:
         """Whether it was decided as it should, and carried out."""
-        return self.course.decision is not None and self.course.decision.action is self.release.expected \
+        return (
+            self.course.decision is not None
+            and self.course.decision.action is self.release.expected
             and self.course.settled
+        )
 
     @property
     def errors_of_candidate(self) -> int:
@@ -100,16 +103,23 @@ class Result:
         decision, version = self.course.decision, self.release.version.name
         canary, stable = (decision.canary, decision.stable) if decision else (Counts(), Counts())
         return {
-            "version": version, "title": self.release.title, "expected": str(self.release.expected),
-            "asExpected": self.as_expected, "decision": str(decision.action) if decision else None,
-            "reason": decision.reason if decision else "", "message": decision.message if decision else "",
+            "version": version,
+            "title": self.release.title,
+            "expected": str(self.release.expected),
+            "asExpected": self.as_expected,
+            "decision": str(decision.action) if decision else None,
+            "reason": decision.reason if decision else "",
+            "message": decision.message if decision else "",
             "gates": list(decision.sentences) if decision else [],
             "secondsToDecision": _rounded(self.course.seconds_to_decision),
             "secondsToSettled": _rounded(self.seconds_to_settled),
             "requests": {"operator": {"canary": canary.total, "stable": stable.total}, "clients": _arms(self.clients)},
             "errorsOfCandidate": self.errors_of_candidate,
-            "failedRequests": self.clients.failed, "failures": [asdict(f) for f in self.failures],
-            "stablePodsRestarted": self.stable_pods_restarted, "shares": [s.to_json() for s in self.shares]}
+            "failedRequests": self.clients.failed,
+            "failures": [asdict(f) for f in self.failures],
+            "stablePodsRestarted": self.stable_pods_restarted,
+            "shares": [s.to_json() for s in self.shares],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +154,23 @@ class Summary:
         """As plain data; the schema is in the module's docstring."""
         problems = self.problems()
         return {
-            "ok": not problems, "problems": problems, "platform": self.platform, "startedAt": stamp(self.started_at),
+            "ok": not problems,
+            "problems": problems,
+            "platform": self.platform,
+            "startedAt": stamp(self.started_at),
             "seconds": {"setUp": _rounded(self.set_up_seconds), "total": _rounded(self.total_seconds)},
             "load": {
-                "ratePerSecond": self.rate, "requests": self.load.requests, **_arms(self.load),
-                "answered500": self.load.count(kind=Kind.INJECTED), "failed": self.load.failed,
-                "failures": self.load.failures(), "skipped": self.load.skipped,
-                "latencyMs": {f"p{q}": _rounded(self.load.quantile_ms(q / 100)) for q in (50, 99)}},
-            "releases": [r.to_json() for r in self.results]}
+                "ratePerSecond": self.rate,
+                "requests": self.load.requests,
+                **_arms(self.load),
+                "answered500": self.load.count(kind=Kind.INJECTED),
+                "failed": self.load.failed,
+                "failures": self.load.failures(),
+                "skipped": self.load.skipped,
+                "latencyMs": {f"p{q}": _rounded(self.load.quantile_ms(q / 100)) for q in (50, 99)},
+            },
+            "releases": [r.to_json() for r in self.results],
+        }
 
 
 def _arms(tally: Tally) -> Mapping[str, int]:

@@ -33,8 +33,9 @@ _STEADY_SECONDS = 3
 class Tour:
     """The running tour: an application under load, watched."""
 
-    def __init__(self, kubectl: Kubectl, app: sample.App, load: Load, display: Display,
-                 watches: tuple[Watch, Watch]) -> None:
+    def __init__(
+        self, kubectl: Kubectl, app: sample.App, load: Load, display: Display, watches: tuple[Watch, Watch]
+    ) -> None:
         self._kubectl, self._app, self._load, self._display = kubectl, app, load, display
         self._rollouts, self._pods_watch = watches
         self._pods = StablePods()
@@ -44,8 +45,10 @@ class Tour:
     @contextmanager
     def open(cls, kubectl: Kubectl, app: sample.App, load: Load, display: Display) -> Iterator["Tour"]:
         """Watch the application while the block runs."""
-        with kubectl.watch(sample.ROLLOUTS, app.namespace) as rollouts, \
-                kubectl.watch("pods", app.namespace, app.labels) as pods:
+        with (
+            kubectl.watch(sample.ROLLOUTS, app.namespace) as rollouts,
+            kubectl.watch("pods", app.namespace, app.labels) as pods,
+        ):
             yield cls(kubectl, app, load, display, (rollouts, pods))
 
     def await_load(self) -> float:
@@ -58,8 +61,10 @@ class Tour:
                 return last[0].at
             time.sleep(_POLL_SECONDS)
         last_failures = self._load.between(time.time() - _RECENT_SECONDS).failures()
-        raise TourError(f"no steady answers through the gateway after {_LOAD_SECONDS:.0f} s (failed: {last_failures}); "
-                        f"see kubectl describe httproute {self._app.name} -n {self._app.namespace}")
+        raise TourError(
+            f"no steady answers through the gateway after {_LOAD_SECONDS:.0f} s (failed: {last_failures}); "
+            f"see kubectl describe httproute {self._app.name} -n {self._app.namespace}"
+        )
 
     def make(self, release: Release, present: sample.Version) -> Result:
         """Release a version, watch it to its end, take it back if it was rolled back."""
@@ -77,8 +82,15 @@ class Tour:
                 self._deploy(present)  # what a person, or Git, does after a rollback
                 if not follow(self._at_rest, SETTLE_SECONDS):
                     raise TourError(f"{present.name} was applied again but is not at rest after {SETTLE_SECONDS:.0f} s")
-        return Result(release, course, seconds, self._load.between(course.applied_at.timestamp()),
-                      self._failures(course.applied_at.timestamp()), self._shares(course), touched)
+        return Result(
+            release,
+            course,
+            seconds,
+            self._load.between(course.applied_at.timestamp()),
+            self._failures(course.applied_at.timestamp()),
+            self._shares(course),
+            touched,
+        )
 
     def _deploy(self, version: sample.Version) -> None:
         attempt(f"kubectl apply of {version.name}", lambda: self._kubectl.apply(self._app.deployment(version)))
@@ -121,8 +133,11 @@ class Tour:
         view.show(Sight(rollout, self._load.between(since), total(s.tally for s in recent), float(len(recent))))
 
     def _failures(self, since: float) -> Sequence[Failure]:
-        return [Failure(round(second.at - since, 1), count, status) for second in self._load.seconds(since)
-                for status, count in second.tally.failures().items()]
+        return [
+            Failure(round(second.at - since, 1), count, status)
+            for second in self._load.seconds(since)
+            for status, count in second.tally.failures().items()
+        ]
 
     def _shares(self, course: Course) -> Sequence[StepShares]:
         found = []

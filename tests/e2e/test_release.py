@@ -71,8 +71,17 @@ def story(shop: Shop, bad: dict[str, float]) -> Record:
         position = shop.release_version(FIRST)
         back = shop.wait(doing(Action.IDLE), 60, "the known revision at rest")
         shop.wait_for(lambda: len(load.seconds(since=back.at)) >= CALM_SECONDS, 15, "some seconds of calm")
-    return Record(shop, (before, after), rolled_back, promoted, back, shop.timeline.decisions(position),
-                  load.between(), shares, drift)
+    return Record(
+        shop,
+        (before, after),
+        rolled_back,
+        promoted,
+        back,
+        shop.timeline.decisions(position),
+        load.between(),
+        shares,
+        drift,
+    )
 
 
 def observed_shares(shop: Shop, load: Load) -> list[Share]:
@@ -80,8 +89,11 @@ def observed_shares(shop: Shop, load: Load) -> list[Share]:
     found = []
     states = shop.timeline.since(0)
     analyzing = doing(Action.SHIFT, Reason.ANALYZING)
-    begins = [n for n, s in enumerate(states) if s.status.weight.since and analyzing(s.status)
-              and states[n - 1].status.weight.since != s.status.weight.since]
+    begins = [
+        n
+        for n, s in enumerate(states)
+        if s.status.weight.since and analyzing(s.status) and states[n - 1].status.weight.since != s.status.weight.since
+    ]
     for begin in begins:
         weight, since = states[begin].status.weight.applied, parse(states[begin].status.weight.since)
         change = next(s for s in states[begin:] if s.status.weight.desired != weight)
@@ -99,8 +111,7 @@ def observed_shares(shop: Shop, load: Load) -> list[Share]:
 def records(street: Street) -> list[Record]:
     """Both stories, run at once."""
     shops = street.open_all({"server_side": False}, {"server_side": True})
-    return together(lambda: story(shops[0], {"error_rate": 0.03}),
-                    lambda: story(shops[1], {"slow_rate": 0.15}))
+    return together(lambda: story(shops[0], {"error_rate": 0.03}), lambda: story(shops[1], {"slow_rate": 0.15}))
 
 
 def test_candidate_with_errors_is_rolled_back(records: list[Record]) -> None:
@@ -126,8 +137,10 @@ def test_good_candidate_is_promoted(records: list[Record]) -> None:
     """A candidate as good as stable is promoted on evidence, and the sentence has the counts of every gate."""
     for record in records:
         assert record.promoted.status.history[0].reason is Reason.GATES_PASSED
-        assert re.search(r"errors: canary [\d,]+ of [\d,]+.*latency: .*split: .*restarts: ",
-                         record.promoted.status.last_decision.message)
+        assert re.search(
+            r"errors: canary [\d,]+ of [\d,]+.*latency: .*split: .*restarts: ",
+            record.promoted.status.last_decision.message,
+        )
 
 
 def test_no_request_fails(records: list[Record]) -> None:

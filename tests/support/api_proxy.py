@@ -51,8 +51,10 @@ class Door:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _DROPPED}
         limits = aiohttp.ClientTimeout(total=None)
         url, body = URL(self._upstream + request.raw_path, encoded=True), await request.read()
-        async with aiohttp.ClientSession(auto_decompress=False, timeout=limits) as session, session.request(
-                request.method, url, headers=headers, data=body, ssl=self._tls) as answer:
+        async with (
+            aiohttp.ClientSession(auto_decompress=False, timeout=limits) as session,
+            session.request(request.method, url, headers=headers, data=body, ssl=self._tls) as answer,
+        ):
             if when == "after":
                 await answer.read()
                 return self._kill(request, when)
@@ -82,8 +84,9 @@ class Door:
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _DROPPED}
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
-        async for chunk in answer.content.iter_chunked(_CHUNK) if "watch=" not in request.query_string else (
-                answer.content.iter_any()):
+        async for chunk in (
+            answer.content.iter_chunked(_CHUNK) if "watch=" not in request.query_string else (answer.content.iter_any())
+        ):
             await response.write(chunk)
         await response.write_eof()
         return response
@@ -99,8 +102,9 @@ def main() -> int:
     parser.add_argument("--log", required=True, type=Path)
     parser.add_argument("--most", type=int, default=1000, help="kills at most")
     options = parser.parse_args()
-    door = Door(options.upstream, ssl.create_default_context(cafile=str(options.ca)), options.victim, options.log,
-                options.most)
+    door = Door(
+        options.upstream, ssl.create_default_context(cafile=str(options.ca)), options.victim, options.log, options.most
+    )
     application = web.Application(client_max_size=16 * 1024 * 1024)
     application.router.add_route("*", "/{path:.*}", door.pass_on)
     web.run_app(application, host="127.0.0.1", port=options.port, print=None, access_log=None)

@@ -88,23 +88,56 @@ class Kubectl:
 
     def delete(self, kind: str, name: str, namespace: str, *, seconds: float = SECONDS) -> None:
         """Delete an object and wait until it is gone; nothing happens when there is none."""
-        self("delete", f"--namespace={namespace}", "--ignore-not-found", "--wait=true", f"--timeout={seconds:.0f}s",
-             kind, name, seconds=seconds + 10)
+        self(
+            "delete",
+            f"--namespace={namespace}",
+            "--ignore-not-found",
+            "--wait=true",
+            f"--timeout={seconds:.0f}s",
+            kind,
+            name,
+            seconds=seconds + 10,
+        )
 
     def wait(self, condition: str, target: str, namespace: str, *, seconds: float) -> None:
         """Wait until a target such as `deployment/shop` has a condition such as `condition=Available`."""
-        self("wait", f"--namespace={namespace}", f"--for={condition}", target, f"--timeout={seconds:.0f}s",
-             seconds=seconds + 10)
+        self(
+            "wait",
+            f"--namespace={namespace}",
+            f"--for={condition}",
+            target,
+            f"--timeout={seconds:.0f}s",
+            seconds=seconds + 10,
+        )
 
     def watch(self, kind: str, namespace: str, labels: str = "") -> "Watch":
         """All changes of a kind in a namespace, as a context manager."""
-        return Watch([*dies_with_us(), *self._command, "get", f"--namespace={namespace}", f"--selector={labels}",
-                      "--watch", "--output-watch-events", "--output=json", kind], self.environment)
+        return Watch(
+            [
+                *dies_with_us(),
+                *self._command,
+                "get",
+                f"--namespace={namespace}",
+                f"--selector={labels}",
+                "--watch",
+                "--output-watch-events",
+                "--output=json",
+                kind,
+            ],
+            self.environment,
+        )
 
     def _run(self, command: Sequence[str], stdin: str | None, seconds: float) -> str:
         try:
-            done = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=seconds,
-                                  env=self.environment, check=False)
+            done = subprocess.run(
+                command,
+                input=stdin or "",
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                env=self.environment,
+                check=False,
+            )
         except subprocess.TimeoutExpired as error:
             raise KubectlError(f"no end after {seconds:.0f} s: {' '.join(command)}") from error
         except OSError as error:
@@ -135,8 +168,9 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ending.set()
         with self._lock:
             if self._process is not None:
@@ -175,8 +209,14 @@ class Watch:
         with self._lock:
             # a session of its own: Ctrl-C in the terminal is for the program that watches
             self._process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
-                env=dict(self._environment), start_new_session=True)
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                env=dict(self._environment),
+                start_new_session=True,
+            )
             if self._ending.is_set():
                 self._process.terminate()
             return self._process

@@ -29,10 +29,12 @@ _DEPLOYMENT = "deployment/chaffinch-operator"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
-_FETCH = ("import sys, urllib.request, urllib.error\n"
-          "try: answer = urllib.request.urlopen(sys.argv[1], timeout=5)\n"
-          "except urllib.error.HTTPError as error: answer = error\n"
-          "print(answer.status, answer.read().decode(), end='')\n")
+_FETCH = (
+    "import sys, urllib.request, urllib.error\n"
+    "try: answer = urllib.request.urlopen(sys.argv[1], timeout=5)\n"
+    "except urllib.error.HTTPError as error: answer = error\n"
+    "print(answer.status, answer.read().decode(), end='')\n"
+)
 
 
 def install(kubectl: Kubectl) -> None:
@@ -50,8 +52,10 @@ def _lease_rights() -> tuple[Object, Object]:
     account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": meta["name"]}
     version = "rbac.authorization.k8s.io/v1"
-    return ({"apiVersion": version, "kind": "Role", "metadata": meta, "rules": [rule]},
-            {"apiVersion": version, "kind": "RoleBinding", "metadata": meta, "roleRef": role, "subjects": [account]})
+    return (
+        {"apiVersion": version, "kind": "Role", "metadata": meta, "rules": [rule]},
+        {"apiVersion": version, "kind": "RoleBinding", "metadata": meta, "roleRef": role, "subjects": [account]},
+    )
 
 
 @contextlib.contextmanager
@@ -64,8 +68,15 @@ def without_deployed_operator(kubectl: Kubectl) -> Iterator[None]:
         return
     kubectl("scale", f"--namespace={NAMESPACE}", _DEPLOYMENT, "--replicas=0")
     try:
-        kubectl("wait", f"--namespace={NAMESPACE}", "--for=delete", "pod",
-                "--selector=app.kubernetes.io/name=chaffinch-operator", "--timeout=60s", seconds=70)
+        kubectl(
+            "wait",
+            f"--namespace={NAMESPACE}",
+            "--for=delete",
+            "pod",
+            "--selector=app.kubernetes.io/name=chaffinch-operator",
+            "--timeout=60s",
+            seconds=70,
+        )
         yield
     finally:
         kubectl("scale", f"--namespace={NAMESPACE}", _DEPLOYMENT, f"--replicas={replicas}")
@@ -80,9 +91,13 @@ class Operator:
         self._folder = Path(tempfile.mkdtemp(prefix="chaffinch-operator-"))
         self._log_file = self._folder / "log"
         self._environ = {
-            "KUBECONFIG": str(self._folder / "kubeconfig"), "CHAFFINCH_LEASE_NAME": f"test-{secrets.token_hex(4)}",
-            "CHAFFINCH_WATCH_NAMESPACES": ",".join(namespaces), "CHAFFINCH_HTTP_HOST": "127.0.0.1",
-            "CHAFFINCH_HTTP_PORT": "0", **(environ or {})}
+            "KUBECONFIG": str(self._folder / "kubeconfig"),
+            "CHAFFINCH_LEASE_NAME": f"test-{secrets.token_hex(4)}",
+            "CHAFFINCH_WATCH_NAMESPACES": ",".join(namespaces),
+            "CHAFFINCH_HTTP_HOST": "127.0.0.1",
+            "CHAFFINCH_HTTP_PORT": "0",
+            **(environ or {}),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
         self._log_start = 0
@@ -100,8 +115,13 @@ class Operator:
         self._log_start = self._output.tell()
         self._process = subprocess.Popen(
             [*_dies_with_us(), *self._access.command_prefix, sys.executable, "-m", "chaffinch_operator"],
-            env={**environ, **self._environ, "PYTHONPATH": paths}, cwd=self._folder, stdin=subprocess.DEVNULL,
-            stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True)
+            env={**environ, **self._environ, "PYTHONPATH": paths},
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         return self
 
     def wait_ready(self, seconds: float = _READY_SECONDS) -> Self:
@@ -202,9 +222,14 @@ class Operator:
         kubectl = self._kubectl
         view = json.loads(kubectl("config", "view", "--minify", "--raw", "--output=json"))
         token = kubectl("create", "token", ACCOUNT, f"--namespace={NAMESPACE}", "--duration=4h").strip()
-        return {"apiVersion": "v1", "kind": "Config", "clusters": view["clusters"], "current-context": "test",
-                "users": [{"name": "operator", "user": {"token": token}}],
-                "contexts": [{"name": "test", "context": {"cluster": view["clusters"][0]["name"], "user": "operator"}}]}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": view["clusters"],
+            "current-context": "test",
+            "users": [{"name": "operator", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": view["clusters"][0]["name"], "user": "operator"}}],
+        }
 
 
 def _dies_with_us() -> list[str]:

@@ -42,9 +42,16 @@ class Grounds:
 
     def plan(self) -> RolloutPlan:
         """Quick: scrapes are a second apart here."""
-        return RolloutPlan(steps=((10, "3s"), (50, "3s")), interval="3s", query_offset="2s", warmup="2s",
-                           gates=gateway_gates(safe_below="0.02"), prometheus=f"http://{self.prometheus}",
-                           scale_down_delay_seconds=2, progress_deadline_seconds=60)
+        return RolloutPlan(
+            steps=((10, "3s"), (50, "3s")),
+            interval="3s",
+            query_offset="2s",
+            warmup="2s",
+            gates=gateway_gates(safe_below="0.02"),
+            prometheus=f"http://{self.prometheus}",
+            scale_down_delay_seconds=2,
+            progress_deadline_seconds=60,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,17 @@ def deep_merge(base: Object, over: Mapping[str, Any]) -> Object:
 class Shop:
     """One application and its CanaryRollout. `open` makes it, `close` removes it without waiting."""
 
-    def __init__(self, grounds: Grounds, namespace: str, operator: Operator, *, replicas: int = 3,
-                 spec: Mapping[str, Any] | None = None, server_side: bool = False, image: str = IMAGE) -> None:
+    def __init__(
+        self,
+        grounds: Grounds,
+        namespace: str,
+        operator: Operator,
+        *,
+        replicas: int = 3,
+        spec: Mapping[str, Any] | None = None,
+        server_side: bool = False,
+        image: str = IMAGE,
+    ) -> None:
         self.grounds, self.operator, self._kubectl = grounds, operator, grounds.kubectl
         self.app = App(namespace=namespace, replicas=replicas, image=image)
         self.namespace, self.name = namespace, self.app.name
@@ -134,7 +150,11 @@ class Shop:
 
     def diff(self) -> str:
         """What kubectl diff says: empty when the cluster has what Git says, else KubectlError tells."""
-        return self.kubectl("diff", *self._how(), "--filename=-", stdin=_list(self.manifests))
+        return self.kubectl("diff", *self._how(), "--filename=-", stdin=self.text())
+
+    def text(self) -> str:
+        """What Git would have, as kubectl reads it."""
+        return _list(self.manifests)
 
     @property
     def manifests(self) -> list[Object]:
@@ -162,8 +182,15 @@ class Shop:
     def chaffinch(self, *arguments: str) -> Said:
         """Run kubectl-chaffinch as a person does; never raises."""
         command = [*self.grounds.access.command_prefix, str(PLUGIN), f"--namespace={self.namespace}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False,
-                              stdin=subprocess.DEVNULL, env={**self._kubectl.environment, "NO_COLOR": "1"})
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**self._kubectl.environment, "NO_COLOR": "1"},
+        )
         return Said(done.returncode, done.stdout, done.stderr)
 
     def delete_rollout(self, *, wait: bool = False) -> None:
@@ -201,9 +228,12 @@ class Shop:
     def canary_is_gone(self) -> bool:
         """Nothing of a canary is left: Deployment, Service, pods, backend of the route."""
         route = self.get("httproute") or {"spec": {"rules": [{"backendRefs": []}]}}
-        return (len(route["spec"]["rules"][0]["backendRefs"]) < 2 and not self.canary_pods()
-                and self.get("deployment", canary_name(self.name)) is None
-                and self.get("service", canary_name(self.name)) is None)
+        return (
+            len(route["spec"]["rules"][0]["backendRefs"]) < 2
+            and not self.canary_pods()
+            and self.get("deployment", canary_name(self.name)) is None
+            and self.get("service", canary_name(self.name)) is None
+        )
 
     def events(self) -> list[Object]:
         """Events about the CanaryRollout."""
@@ -239,11 +269,17 @@ class Shop:
         self.kubectl("rollout", "status", f"deployment/{self.name}", f"--timeout={seconds:.0f}s", seconds=seconds + 10)
 
     @contextlib.contextmanager
-    def load(self, rate: float = 120.0, *, clients: int = 12, address: str = "",
-             new_connections: float = 0.05) -> Iterator[Load]:
+    def load(
+        self, rate: float = 120.0, *, clients: int = 12, address: str = "", new_connections: float = 0.05
+    ) -> Iterator[Load]:
         """Steady requests, by default through the Gateway, while the block runs; `between()` gives the totals."""
-        options: dict[str, str | float] = {"address": address or self.grounds.gateway, "host": self.app.host,
-                                           "rate": rate, "clients": clients, "new_connections": new_connections}
+        options: dict[str, str | float] = {
+            "address": address or self.grounds.gateway,
+            "host": self.app.host,
+            "rate": rate,
+            "clients": clients,
+            "new_connections": new_connections,
+        }
         with Load(options, prefix=self.grounds.access.command_prefix) as load:
             self.wait_for(lambda: self._served(load), 30.0, "answers to requests")
             yield load
@@ -252,8 +288,10 @@ class Shop:
         """What is known, for a message."""
         last = self.timeline.last
         status = last.status.model_dump_json(by_alias=True, exclude_defaults=True) if last else "never seen"
-        return (f"\nnamespace {self.namespace}\n{self.timeline.describe()}\nstatus: {status[:4000]}\n"
-                f"operator:\n{self.operator.tail()}")
+        return (
+            f"\nnamespace {self.namespace}\n{self.timeline.describe()}\nstatus: {status[:4000]}\n"
+            f"operator:\n{self.operator.tail()}"
+        )
 
     # inside
 
@@ -272,8 +310,11 @@ class Shop:
         return ("--server-side", "--field-manager=kubectl") if self.server_side else ()
 
     def _pods(self, labels: str) -> dict[str, Pod]:
-        return {p["metadata"]["name"]: _pod(p) for p in self._kubectl.list("pods", self.namespace, labels)
-                if "deletionTimestamp" not in p["metadata"]}
+        return {
+            p["metadata"]["name"]: _pod(p)
+            for p in self._kubectl.list("pods", self.namespace, labels)
+            if "deletionTimestamp" not in p["metadata"]
+        }
 
 
 def _pod(body: Object) -> Pod:

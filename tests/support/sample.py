@@ -27,8 +27,12 @@ class Version:
 
     def environment(self) -> list[Object]:
         """As environment variables of the container."""
-        values = {"VERSION": self.name, "ERROR_RATE": self.error_rate, "SLOW_RATE": self.slow_rate,
-                  "DELAY_MS": self.delay_ms}
+        values = {
+            "VERSION": self.name,
+            "ERROR_RATE": self.error_rate,
+            "SLOW_RATE": self.slow_rate,
+            "DELAY_MS": self.delay_ms,
+        }
         return [{"name": name, "value": str(value)} for name, value in values.items()]
 
 
@@ -58,15 +62,25 @@ class App:
     def deployment(self, version: Version) -> Object:
         """The user's Deployment: no word about canaries in it."""
         return {
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self._metadata(),
-            "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": self.name}},
-                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                     "template": self._template(version)}}
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": self._metadata(),
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": self.name}},
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+                "template": self._template(version),
+            },
+        }
 
     def service(self) -> Object:
         """The user's Service."""
-        return {"apiVersion": "v1", "kind": "Service", "metadata": self._metadata(),
-                "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": self._metadata(),
+            "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+        }
 
     def _metadata(self) -> Object:
         return {"name": self.name, "namespace": self.namespace}
@@ -75,21 +89,39 @@ class App:
         return {
             "metadata": {
                 "labels": {"app": self.name},
-                "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT),
-                                "prometheus.io/path": "/metrics"}},
-            "spec": {"terminationGracePeriodSeconds": 20, "enableServiceLinks": False,
-                     "automountServiceAccountToken": False, "containers": [self._container(version)]}}
+                "annotations": {
+                    "prometheus.io/scrape": "true",
+                    "prometheus.io/port": str(PORT),
+                    "prometheus.io/path": "/metrics",
+                },
+            },
+            "spec": {
+                "terminationGracePeriodSeconds": 20,
+                "enableServiceLinks": False,
+                "automountServiceAccountToken": False,
+                "containers": [self._container(version)],
+            },
+        }
 
     def _container(self, version: Version) -> Object:
         return {
-            "name": "app", "image": self.image, "imagePullPolicy": "IfNotPresent", "env": version.environment(),
+            "name": "app",
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "env": version.environment(),
             "ports": [{"name": "http", "containerPort": PORT}],
             "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
             # endpoints take a moment to leave; until then the pod goes on serving
             "lifecycle": {"preStop": {"sleep": {"seconds": _PRE_STOP_SECONDS}}},
             "resources": {"requests": {"cpu": "10m", "memory": "24Mi"}, "limits": {"memory": "128Mi"}},
-            "securityContext": {"allowPrivilegeEscalation": False, "runAsNonRoot": True, "runAsUser": 65534,
-                                "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}}
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "runAsNonRoot": True,
+                "runAsUser": 65534,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
 
 
 def gateway_gates(*, safe_below: str, latency_threshold: str = "250ms") -> list[Object]:
@@ -98,7 +130,8 @@ def gateway_gates(*, safe_below: str, latency_threshold: str = "250ms") -> list[
         {"name": "errors", "template": "EnvoyGatewayErrors", "safeBelow": safe_below},
         {"name": "latency", "template": "EnvoyGatewayLatency", "threshold": latency_threshold, "safeBelow": "0.05"},
         {"name": "split", "sampleRatio": {}},
-        {"name": "restarts", "podRestarts": {"max": 0}}]
+        {"name": "restarts", "podRestarts": {"max": 0}},
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +153,8 @@ class RolloutPlan:
         """The CanaryRollout of the application."""
         parent = {"name": self.gateway, "namespace": self.gateway_namespace}
         return {
-            "apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout",
+            "apiVersion": "chaffinch.dev/v1alpha1",
+            "kind": "CanaryRollout",
             "metadata": {"name": app.name, "namespace": app.namespace},
             "spec": {
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app.name},
@@ -128,7 +162,13 @@ class RolloutPlan:
                 "trafficRouting": {"gatewayAPI": {"parentRefs": [parent], "hostnames": [app.host]}},
                 "steps": [{"setWeight": weight, "minDuration": duration} for weight, duration in self.steps],
                 "analysis": {
-                    "interval": self.interval, "queryOffset": self.query_offset, "warmup": self.warmup,
-                    "provider": {"prometheus": {"address": self.prometheus}}, "gates": list(self.gates)},
+                    "interval": self.interval,
+                    "queryOffset": self.query_offset,
+                    "warmup": self.warmup,
+                    "provider": {"prometheus": {"address": self.prometheus}},
+                    "gates": list(self.gates),
+                },
                 "scaleDownDelaySeconds": self.scale_down_delay_seconds,
-                "progressDeadlineSeconds": self.progress_deadline_seconds}}
+                "progressDeadlineSeconds": self.progress_deadline_seconds,
+            },
+        }

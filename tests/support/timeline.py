@@ -44,11 +44,17 @@ class Seen:
 
 def doing(action: Action, reason: Reason | None = None, *, weight: int | None = None) -> Predicate:
     """A predicate: the decision, its reason, and a weight that is decided and read back."""
+
     def holds(status: CanaryRolloutStatus) -> bool:
         last = status.last_decision
         weights = {status.weight.desired, status.weight.applied}
-        return (last.action is action and bool(last.at) and reason in (None, last.reason)
-                and (weight is None or weights == {weight}))
+        return (
+            last.action is action
+            and bool(last.at)
+            and reason in (None, last.reason)
+            and (weight is None or weights == {weight})
+        )
+
     return holds
 
 
@@ -88,8 +94,9 @@ class Timeline:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ending.set()
         if self._thread is not None:
             self._thread.join(20)
@@ -132,8 +139,10 @@ class Timeline:
         lines: dict[str, None] = {}
         for seen in self.states:
             last, weight = seen.status.last_decision, seen.status.weight
-            lines[f"{last.at} {last.action}/{last.reason} weight {weight.desired}/{weight.applied} "
-                  f"step {seen.status.step.index}: {last.message[:300]}"] = None
+            lines[
+                f"{last.at} {last.action}/{last.reason} weight {weight.desired}/{weight.applied} "
+                f"step {seen.status.step.index}: {last.message[:300]}"
+            ] = None
         return "\n".join(lines)
 
     def _follow(self) -> None:
@@ -151,8 +160,10 @@ class Timeline:
         size = len(json.dumps(raw, separators=(",", ":")).encode())
         with self._news:
             self.states.append(seen)
-            self.wrong += [f"{w} ({status.last_decision.action}/{status.last_decision.reason})"
-                           for w in contradictions(status, size)]
+            self.wrong += [
+                f"{w} ({status.last_decision.action}/{status.last_decision.reason})"
+                for w in contradictions(status, size)
+            ]
             self._news.notify_all()
 
 

@@ -25,11 +25,21 @@ def analyse(c: Context) -> CanaryRolloutStatus:
     if late := _too_late(c):
         return late
     if c.snap.provider_problem and c.action is not Action.PAUSE:
-        return record.decided(c.status, c.now, c.action, Reason.PROVIDER_UNREACHABLE, f"weight {c.status.weight.desired} % is "
-                              f"kept: {c.snap.provider_problem.message}")
+        return record.decided(
+            c.status,
+            c.now,
+            c.action,
+            Reason.PROVIDER_UNREACHABLE,
+            f"weight {c.status.weight.desired} % is kept: {c.snap.provider_problem.message}",
+        )
     if c.asked("pause"):
-        return record.decided(c.status, c.now, Action.PAUSE, Reason.PAUSED_BY_USER,
-                              f"paused by a person at weight {c.status.weight.desired} %; kubectl chaffinch resume {c.snap.name}")
+        return record.decided(
+            c.status,
+            c.now,
+            Action.PAUSE,
+            Reason.PAUSED_BY_USER,
+            f"paused by a person at weight {c.status.weight.desired} %; kubectl chaffinch resume {c.snap.name}",
+        )
     return {Action.SHIFT: _shifting, Action.PAUSE: _pausing, Action.HOLD: _finish}[c.action](c)
 
 
@@ -37,7 +47,9 @@ def _confirm(c: Context) -> CanaryRolloutStatus:
     """The decided weight was read back: the step's clock starts; intervals around the change are not judged."""
     if not weight_confirmed(c) or c.status.weight.desired == 0:
         return c.status
-    since = (c.snap.route.weight_since if c.snap.route else None) or (c.snap.canary.weight_since if c.snap.canary else None)
+    since = (c.snap.route.weight_since if c.snap.route else None) or (
+        c.snap.canary.weight_since if c.snap.canary else None
+    )
     at = since or c.now
     stamp = clock.stamp(at)
     step, weight = c.status.step, c.status.weight
@@ -48,8 +60,10 @@ def _confirm(c: Context) -> CanaryRolloutStatus:
         update["step"] = step.model_copy(update={"started_at": stamp})
     if not c.status.analysis_started_at:
         warm = at + timedelta(seconds=seconds(c.spec.analysis.warmup))
-        update |= {"analysis_started_at": stamp,
-                   "interval_end": clock.stamp(clock.ceil_to_grid(warm, seconds(c.spec.analysis.interval)))}
+        update |= {
+            "analysis_started_at": stamp,
+            "interval_end": clock.stamp(clock.ceil_to_grid(warm, seconds(c.spec.analysis.interval))),
+        }
     return c.status.model_copy(update=update)
 
 
@@ -65,7 +79,9 @@ def _fold(c: Context) -> CanaryRolloutStatus:
     return status.model_copy(update={"forecast": forecast(c.gates, status, float(c.spec.analysis.beta))})
 
 
-def _fold_one(c: Context, status: CanaryRolloutStatus, reading: IntervalReading, thresholds: Thresholds) -> CanaryRolloutStatus:
+def _fold_one(
+    c: Context, status: CanaryRolloutStatus, reading: IntervalReading, thresholds: Thresholds
+) -> CanaryRolloutStatus:
     """One interval. One in which the weight was changing is passed over: it belongs to no stratum.
 
     The change begins with our write and is over queryOffset later: a gateway takes up to a second to follow.
@@ -99,9 +115,12 @@ def _count_requests(c: Context, step: StepStatus, reading: IntervalReading) -> S
     first = next((r for r in reading.gates if r.gate in ratio and r.problem is None), None)
     if first is None:
         return step
-    return step.model_copy(update={
-        "canary_requests": step.canary_requests + first.canary.total,
-        "total_requests": step.total_requests + first.canary.total + first.baseline.total})
+    return step.model_copy(
+        update={
+            "canary_requests": step.canary_requests + first.canary.total,
+            "total_requests": step.total_requests + first.canary.total + first.baseline.total,
+        }
+    )
 
 
 def _too_late(c: Context) -> CanaryRolloutStatus | None:
@@ -116,13 +135,16 @@ def _too_late(c: Context) -> CanaryRolloutStatus | None:
 
 
 def _inconclusive(c: Context) -> CanaryRolloutStatus | None:
-    """maxDuration is over. Without data nothing is decided, whatever onInconclusive says."""
+    """MaxDuration is over. Without data nothing is decided, whatever onInconclusive says."""
     if _proven(c):
         return None
     if (blind := evidence.without_data(c.status.gates)) is not None:
-        return record.decided(c.status, c.now, Action.HOLD, Reason.NO_DATA, f"maxDuration is over without data: {blind.message}")
-    message = (f"no verdict after maxDuration {c.spec.promotion.max_duration}: "
-               + "; ".join(g.message for g in evidence.unproven(c.status.gates)))
+        return record.decided(
+            c.status, c.now, Action.HOLD, Reason.NO_DATA, f"maxDuration is over without data: {blind.message}"
+        )
+    message = f"no verdict after maxDuration {c.spec.promotion.max_duration}: " + "; ".join(
+        g.message for g in evidence.unproven(c.status.gates)
+    )
     match c.spec.promotion.on_inconclusive:
         case "Promote":
             return record.promote(c, Reason.INCONCLUSIVE, message)
@@ -136,12 +158,15 @@ def _shifting(c: Context) -> CanaryRolloutStatus:
     """At a weight: apply it, keep it as long as the step says, go on."""
     weight, place = c.status.weight.desired, f"step {c.status.step.index + 1} of {len(c.spec.steps)}"
     if not weight_confirmed(c):
-        return record.decided(c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, f"{place}: weight {weight} % is being applied")
+        return record.decided(
+            c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, f"{place}: weight {weight} % is being applied"
+        )
     if _step_elapsed(c) and _judged_here(c):
         if (blind := evidence.without_data(c.status.gates)) is None:
             return _next_step(c)
-        return record.decided(c.status, c.now, Action.SHIFT, Reason.NO_DATA,
-                              f"{place}: weight {weight} % is kept: {blind.message}")
+        return record.decided(
+            c.status, c.now, Action.SHIFT, Reason.NO_DATA, f"{place}: weight {weight} % is kept: {blind.message}"
+        )
     return record.decided(c.status, c.now, Action.SHIFT, Reason.ANALYZING, f"{place}: weight {weight} %, no harm found")
 
 
@@ -166,8 +191,9 @@ def _pausing(c: Context) -> CanaryRolloutStatus:
             return record.decided(status, c.now, Action.SHIFT, Reason.ANALYZING, "resumed by a person")
         return c.status
     pause = c.spec.steps[min(c.status.step.index, len(c.spec.steps) - 1)].pause
-    over = pause is None or (pause.duration is not None
-                             and clock.elapsed(c.status.last_decision.at, c.now) >= seconds(pause.duration))
+    over = pause is None or (
+        pause.duration is not None and clock.elapsed(c.status.last_decision.at, c.now) >= seconds(pause.duration)
+    )
     return _next_step(c) if over or c.asked("promote") else c.status
 
 
@@ -190,5 +216,6 @@ def _finish(c: Context) -> CanaryRolloutStatus:
     if _proven(c):
         return record.promote(c, Reason.GATES_PASSED, f"every gate proved the candidate safe: {numbers}")
     rest = "; ".join(g.message for g in evidence.unproven(c.status.gates))
-    return record.decided(c.status, c.now, Action.HOLD, Reason.INSUFFICIENT_EVIDENCE,
-                          f"the steps are over, not yet proven safe: {rest}")
+    return record.decided(
+        c.status, c.now, Action.HOLD, Reason.INSUFFICIENT_EVIDENCE, f"the steps are over, not yet proven safe: {rest}"
+    )

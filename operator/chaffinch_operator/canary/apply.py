@@ -1,4 +1,4 @@
-"""I/O: carry out the planned writes, in their order. Each is idempotent; a conflict ends the pass and is looked at anew."""
+"""I/O: carry out the planned writes, in their order. Each is idempotent; a conflict ends the pass."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,9 +37,15 @@ async def _do(kube: Kube, namespace: str, operation: Operation) -> None:
         case Unisolate(service):
             await _unisolate(kube, namespace, service)
         case Unpause(deployment, version):
-            await kube.patch(DEPLOYMENTS, deployment, namespace, [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-                {"op": "remove", "path": "/spec/paused"}])
+            await kube.patch(
+                DEPLOYMENTS,
+                deployment,
+                namespace,
+                [
+                    {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+                    {"op": "remove", "path": "/spec/paused"},
+                ],
+            )
 
 
 async def _unisolate(kube: Kube, namespace: str, service: str) -> None:

@@ -30,8 +30,9 @@ class _Rest:
     message: str
 
 
-def decide(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, gates: Sequence[ResolvedGate],
-           now: datetime) -> CanaryRolloutStatus:
+def decide(
+    spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, gates: Sequence[ResolvedGate], now: datetime
+) -> CanaryRolloutStatus:
     """The next status; equal to `status` when there is nothing new."""
     context = Context(spec, observe_weight(spec, status, snap), snap, tuple(gates), now)
     after = _next(context)
@@ -50,6 +51,7 @@ def _next(c: Context) -> CanaryRolloutStatus:
 
 
 # at rest
+
 
 def _at_rest(c: Context) -> CanaryRolloutStatus:
     """No canary: find out what the target's template is, and whether it needs one."""
@@ -98,8 +100,11 @@ def _needs_no_canary(c: Context, target: Target, stable: Revision) -> _Rest | No
     if target.replicas == 0:
         return _Rest(Reason.SCALED_TO_ZERO, "the target has no replicas, so no user can be hurt")
     if record.known(c, digest):
-        return _Rest(Reason.KNOWN_REVISION, f"{record.describe(target.revision)} was promoted before and lies within "
-                     "the rollback window: released at once, without a canary")
+        return _Rest(
+            Reason.KNOWN_REVISION,
+            f"{record.describe(target.revision)} was promoted before and lies within "
+            "the rollback window: released at once, without a canary",
+        )
     return None
 
 
@@ -121,8 +126,14 @@ def _held(c: Context, target: Target) -> CanaryRolloutStatus:
         return record.wait(replace(c, status=record.candidate(c.status, target.revision, c.now)), blocker)
     rejected = [d for d in c.status.rejected_revisions if d != digest]
     status = record.fresh_start(c.status, target, c.now).model_copy(update={"rejected_revisions": rejected})
-    return record.decided(status, c.now, Action.START, Reason.INITIALIZING,
-                          f"candidate {record.describe(target.revision)} is held; its canary is being started", weight=0)
+    return record.decided(
+        status,
+        c.now,
+        Action.START,
+        Reason.INITIALIZING,
+        f"candidate {record.describe(target.revision)} is held; its canary is being started",
+        weight=0,
+    )
 
 
 def _stays_rejected(c: Context, target: Target) -> CanaryRolloutStatus:
@@ -143,11 +154,17 @@ def _releasing(c: Context) -> CanaryRolloutStatus:
         return record.annotate(c.status, target.stuck) if target.stuck else c.status
     result = "Reverted" if c.reason is Reason.REVERTED else "Released"
     status = c.status if c.reason is Reason.REVERTED else record.history(c.status, result, c.now)
-    return record.decided(record.settle(status, target), c.now, Action.IDLE, Reason.PROMOTED,
-                          f"stable {record.describe(target.revision)} serves all requests; {c.message}")
+    return record.decided(
+        record.settle(status, target),
+        c.now,
+        Action.IDLE,
+        Reason.PROMOTED,
+        f"stable {record.describe(target.revision)} serves all requests; {c.message}",
+    )
 
 
 # with a canary
+
 
 def _mid_flight(c: Context) -> CanaryRolloutStatus | None:
     """What ends a canary whatever its gates say; None to go on."""
@@ -158,8 +175,12 @@ def _mid_flight(c: Context) -> CanaryRolloutStatus | None:
     if candidate is None or digest != candidate.digest:
         return _other_template(c, target)
     if not target.paused:
-        return record.end(c, Action.PROMOTE, Reason.PROMOTED_BY_USER,
-                          f"Deployment {target.name} was un-paused from outside: the candidate rolls out")
+        return record.end(
+            c,
+            Action.PROMOTE,
+            Reason.PROMOTED_BY_USER,
+            f"Deployment {target.name} was un-paused from outside: the candidate rolls out",
+        )
     if c.asked("abort"):
         return record.end(c, Action.ROLL_BACK, Reason.ABORTED, "aborted by a person")
     if c.asked("promote-force"):
@@ -173,9 +194,13 @@ def _other_template(c: Context, target: Target) -> CanaryRolloutStatus:
     rest = _needs_no_canary(c, target, stable) if stable else None
     if rest is None:
         status = record.history(c.status, "Superseded", c.now, Reason.SUPERSEDED)
-        return record.end(replace(c, status=status), Action.ABANDON, Reason.SUPERSEDED,
-                          f"{record.describe(target.revision)} arrived; the canary of "
-                          f"{record.describe(c.status.candidate)} is removed first")
+        return record.end(
+            replace(c, status=status),
+            Action.ABANDON,
+            Reason.SUPERSEDED,
+            f"{record.describe(target.revision)} arrived; the canary of "
+            f"{record.describe(c.status.candidate)} is removed first",
+        )
     status = record.history(c.status, "Reverted", c.now, rest.reason)
     return _release(replace(c, status=status), target, rest)
 
@@ -187,8 +212,13 @@ def _starting(c: Context) -> CanaryRolloutStatus:
     if problem := blocked(c) or c.snap.provider_problem:
         return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
     if not canary_ready(c):
-        return record.decided(c.status, c.now, Action.START, Reason.INITIALIZING,
-                              f"candidate {record.describe(c.status.candidate)} is held; its canary is being started")
+        return record.decided(
+            c.status,
+            c.now,
+            Action.START,
+            Reason.INITIALIZING,
+            f"candidate {record.describe(c.status.candidate)} is held; its canary is being started",
+        )
     return record.enter_step(c, 0)
 
 
@@ -203,8 +233,9 @@ def _promoting(c: Context) -> CanaryRolloutStatus:
         return record.promote(c, Reason.GATES_PASSED, f"{record.describe(candidate)} is back: the promotion goes on")
     if c.status.weight.desired == 0 and torn_down(c):
         status = record.settle(record.history(c.status, "Promoted", c.now), target)
-        return record.decided(status, c.now, Action.IDLE, Reason.PROMOTED, f"{record.describe(candidate)} is promoted: "
-                              f"{c.message}")
+        return record.decided(
+            status, c.now, Action.IDLE, Reason.PROMOTED, f"{record.describe(candidate)} is promoted: {c.message}"
+        )
     if target.paused or not target.settled:
         return record.annotate(c.status, target.stuck) if target.stuck else c.status
     return c.status.model_copy(update={"weight": c.status.weight.model_copy(update={"desired": 0})})
@@ -238,7 +269,15 @@ def _abandoning(c: Context) -> CanaryRolloutStatus:
 
 
 _HANDLERS: dict[Action, Callable[[Context], CanaryRolloutStatus]] = {
-    Action.IDLE: _at_rest, Action.WAIT: _at_rest, Action.REJECTED: _at_rest, Action.RELEASE: _releasing,
-    Action.START: _starting, Action.SHIFT: analyse, Action.PAUSE: analyse, Action.HOLD: analyse,
-    Action.PROMOTE: _promoting, Action.ROLL_BACK: _rolling_back, Action.ABANDON: _abandoning,
+    Action.IDLE: _at_rest,
+    Action.WAIT: _at_rest,
+    Action.REJECTED: _at_rest,
+    Action.RELEASE: _releasing,
+    Action.START: _starting,
+    Action.SHIFT: analyse,
+    Action.PAUSE: analyse,
+    Action.HOLD: analyse,
+    Action.PROMOTE: _promoting,
+    Action.ROLL_BACK: _rolling_back,
+    Action.ABANDON: _abandoning,
 }

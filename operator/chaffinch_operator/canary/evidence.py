@@ -49,8 +49,13 @@ class Thresholds:
         return cls(harm_threshold(number_of_tests(gates), alpha), safe_threshold(float(spec.analysis.beta)), alpha)
 
 
-def fold(gates: Sequence[ResolvedGate], old: Sequence[GateStatus], reading: IntervalReading, share: float | None,
-         thresholds: Thresholds) -> tuple[GateStatus, ...]:
+def fold(
+    gates: Sequence[ResolvedGate],
+    old: Sequence[GateStatus],
+    reading: IntervalReading,
+    share: float | None,
+    thresholds: Thresholds,
+) -> tuple[GateStatus, ...]:
     """All gates after one more interval. share: intended share of the canary, None where no split is intended."""
     have = {g.name: g for g in old}
     values = {r.gate: r for r in reading.gates}
@@ -73,11 +78,15 @@ def fresh(gate: ResolvedGate, old: GateStatus | None) -> GateStatus:
     return GateStatus(name=gate.name, design=gate.design, dry_run=gate.dry_run, message=f"{gate.name}: no data yet")
 
 
-def judge_restarts(gates: Sequence[ResolvedGate], statuses: Sequence[GateStatus], restarts: int) -> tuple[GateStatus, ...]:
+def judge_restarts(
+    gates: Sequence[ResolvedGate], statuses: Sequence[GateStatus], restarts: int
+) -> tuple[GateStatus, ...]:
     """Gates that count restarts, from the pods' status."""
     have = {g.name: g for g in statuses}
-    return tuple(_restarts(g, fresh(g, have.get(g.name)), restarts) if g.kind is Kind.RESTARTS
-                 else fresh(g, have.get(g.name)) for g in gates)
+    return tuple(
+        _restarts(g, fresh(g, have.get(g.name)), restarts) if g.kind is Kind.RESTARTS else fresh(g, have.get(g.name))
+        for g in gates
+    )
 
 
 def failed(statuses: Sequence[GateStatus]) -> GateStatus | None:
@@ -103,15 +112,22 @@ def worst(statuses: Sequence[GateStatus]) -> Verdict:
 
 def _restarts(gate: ResolvedGate, old: GateStatus, restarts: int) -> GateStatus:
     verdict = Verdict.FAIL if restarts > gate.max_restarts else Verdict.PASS
-    return old.model_copy(update={"verdict": verdict, "canary": Counts(bad=restarts, total=restarts), "message":
-                                  f"{gate.name}: the canary's containers restarted {restarts} times, "
-                                  f"{gate.max_restarts} allowed"})
+    return old.model_copy(
+        update={
+            "verdict": verdict,
+            "canary": Counts(bad=restarts, total=restarts),
+            "message": f"{gate.name}: the canary's containers restarted {restarts} times, {gate.max_restarts} allowed",
+        }
+    )
 
 
-def _fold_one(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None,
-              thresholds: Thresholds) -> GateStatus:
+def _fold_one(
+    gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None, thresholds: Thresholds
+) -> GateStatus:
     if value.problem is not None:
-        return old.model_copy(update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", 1024)})
+        return old.model_copy(
+            update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", 1024)}
+        )
     if gate.kind is Kind.SPLIT:
         return _fold_split(gate, old, value, share)
     if gate.rate is not None:
@@ -123,19 +139,36 @@ def _fold_one(gate: ResolvedGate, old: GateStatus, value: GateReading, share: fl
 
 def _fold_count(name: str, gate: CountGate, old: GateStatus, value: GateReading, thresholds: Thresholds) -> GateStatus:
     evidence = counts.from_state(gate, old.evidence) if old.evidence else CountEvidence.start(gate)
-    evidence = counts.update(evidence, gate, Interval(canary=ArmCounts(value.canary.bad, value.canary.total),
-                                                      baseline=ArmCounts(value.baseline.bad, value.baseline.total)))
+    evidence = counts.update(
+        evidence,
+        gate,
+        Interval(
+            canary=ArmCounts(value.canary.bad, value.canary.total),
+            baseline=ArmCounts(value.baseline.bad, value.baseline.total),
+        ),
+    )
     harm, safe, p = counts.log_e_harm(evidence, gate), counts.log_e_safe(evidence, gate), counts.p_value(evidence)
     low, high = counts.confidence_sequence(evidence, gate, thresholds.alpha)
     verdict = _verdict(p, harm, safe, thresholds, evidence.canary.total)
     estimate = counts.ratio(evidence)
-    message = (f"{name}: canary {_share(evidence.canary)}, stable {_share(evidence.baseline)}"
-               f"{_times(estimate)}, p = {p:.2g}")
-    return old.model_copy(update={
-        "verdict": verdict, "canary": _counts(evidence.canary), "baseline": _counts(evidence.baseline),
-        "ratio": "" if estimate is None else _short(estimate), "interval": [_short(low), _short(high)],
-        "p_value": _short(p), "log_e_harm": _short(harm), "log_e_safe": _short(safe), "dispersion": _short(gate.dispersion),
-        "evidence": counts.to_state(evidence), "message": message})
+    message = (
+        f"{name}: canary {_share(evidence.canary)}, stable {_share(evidence.baseline)}{_times(estimate)}, p = {p:.2g}"
+    )
+    return old.model_copy(
+        update={
+            "verdict": verdict,
+            "canary": _counts(evidence.canary),
+            "baseline": _counts(evidence.baseline),
+            "ratio": "" if estimate is None else _short(estimate),
+            "interval": [_short(low), _short(high)],
+            "p_value": _short(p),
+            "log_e_harm": _short(harm),
+            "log_e_safe": _short(safe),
+            "dispersion": _short(gate.dispersion),
+            "evidence": counts.to_state(evidence),
+            "message": message,
+        }
+    )
 
 
 def _fold_rate(name: str, gate: RateGate, old: GateStatus, value: GateReading, thresholds: Thresholds) -> GateStatus:
@@ -145,12 +178,20 @@ def _fold_rate(name: str, gate: RateGate, old: GateStatus, value: GateReading, t
     p = one_sample.p_value(evidence)
     low, high = one_sample.confidence_sequence(evidence, gate, thresholds.alpha)
     seen = evidence.seen
-    return old.model_copy(update={
-        "verdict": _verdict(p, harm, safe, thresholds, seen.total), "canary": _counts(seen),
-        "ratio": _short(seen.bad / seen.total) if seen.total else "", "interval": [_short(low), _short(high)],
-        "p_value": _short(p), "log_e_harm": _short(harm), "log_e_safe": _short(safe), "dispersion": _short(gate.dispersion),
-        "evidence": one_sample.to_state(evidence),
-        "message": f"{name}: canary {_share(seen)}, at most {gate.max_ratio:.3%} allowed, p = {p:.2g}"})
+    return old.model_copy(
+        update={
+            "verdict": _verdict(p, harm, safe, thresholds, seen.total),
+            "canary": _counts(seen),
+            "ratio": _short(seen.bad / seen.total) if seen.total else "",
+            "interval": [_short(low), _short(high)],
+            "p_value": _short(p),
+            "log_e_harm": _short(harm),
+            "log_e_safe": _short(safe),
+            "dispersion": _short(gate.dispersion),
+            "evidence": one_sample.to_state(evidence),
+            "message": f"{name}: canary {_share(seen)}, at most {gate.max_ratio:.3%} allowed, p = {p:.2g}",
+        }
+    )
 
 
 def _fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None) -> GateStatus:
@@ -163,11 +204,22 @@ def _fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: 
     rest = Counts(bad=old.baseline.total + value.baseline.total, total=old.baseline.total + value.baseline.total)
     off = p <= SPLIT_ALPHA
     verdict = Verdict.INCONCLUSIVE if off else Verdict.PASS if seen.total + rest.total else Verdict.NO_DATA
-    message = (f"{gate.name}: the traffic split is not what the weights say (p = {p:.2g}); nothing can be concluded"
-               if off else f"{gate.name}: {seen.total:,} of {seen.total + rest.total:,} requests went to the canary, "
-               "as the weights say")
-    return old.model_copy(update={"verdict": verdict, "canary": seen, "baseline": rest, "p_value": _short(p),
-                                  "evidence": sample_ratio.to_state(evidence), "message": message})
+    message = (
+        f"{gate.name}: the traffic split is not what the weights say (p = {p:.2g}); nothing can be concluded"
+        if off
+        else f"{gate.name}: {seen.total:,} of {seen.total + rest.total:,} requests went to the canary, "
+        "as the weights say"
+    )
+    return old.model_copy(
+        update={
+            "verdict": verdict,
+            "canary": seen,
+            "baseline": rest,
+            "p_value": _short(p),
+            "evidence": sample_ratio.to_state(evidence),
+            "message": message,
+        }
+    )
 
 
 def _verdict(p: float, harm: float, safe: float, thresholds: Thresholds, canary_total: int) -> Verdict:

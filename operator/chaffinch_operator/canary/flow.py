@@ -57,25 +57,39 @@ def blocked(c: Context) -> Blocker | None:
     if target is None:
         return None
     if target.recreate:
-        return Blocker(Reason.STRATEGY_RECREATE, f"Deployment {target.name} has strategy Recreate, which would drop all of "
-                       "stable's pods on promotion: set spec.strategy.type to RollingUpdate")
+        return Blocker(
+            Reason.STRATEGY_RECREATE,
+            f"Deployment {target.name} has strategy Recreate, which would drop all of "
+            "stable's pods on promotion: set spec.strategy.type to RollingUpdate",
+        )
     if service is None:
-        return Blocker(Reason.SERVICE_NOT_FOUND, f"spec.serviceRef.name: there is no Service {ref.name} in namespace "
-                       f"{c.snap.namespace}: create it, or name another in a new CanaryRollout")
+        return Blocker(
+            Reason.SERVICE_NOT_FOUND,
+            f"spec.serviceRef.name: there is no Service {ref.name} in namespace "
+            f"{c.snap.namespace}: create it, or name another in a new CanaryRollout",
+        )
     if ref.port not in service.ports:
-        return Blocker(Reason.SERVICE_PORT_NOT_FOUND, f"spec.serviceRef.port: Service {ref.name} has no port {ref.port}, only "
-                       f"{', '.join(map(str, service.ports)) or 'none'}")
+        return Blocker(
+            Reason.SERVICE_PORT_NOT_FOUND,
+            f"spec.serviceRef.port: Service {ref.name} has no port {ref.port}, only "
+            f"{', '.join(map(str, service.ports)) or 'none'}",
+        )
     labels = ((target.template.get("metadata") or {}).get("labels")) or {}
     missing = {k: v for k, v in service.selector.items() if k != "pod-template-hash" and labels.get(k) != v}
     if missing or not service.selector:
-        return Blocker(Reason.SERVICE_SELECTOR_MISMATCH, f"spec.serviceRef.name: Service {ref.name} does not select the pods of "
-                       f"Deployment {target.name} (selector {dict(service.selector)})")
+        return Blocker(
+            Reason.SERVICE_SELECTOR_MISMATCH,
+            f"spec.serviceRef.name: Service {ref.name} does not select the pods of "
+            f"Deployment {target.name} (selector {dict(service.selector)})",
+        )
     return None
 
 
 def canary_ready(c: Context) -> bool:
-    """The canary runs the candidate, all its pods are available and, with a route, its endpoints are ready and no
-    in-cluster client of the Service can reach it."""
+    """The canary runs the candidate and all its pods are available.
+
+    With a route also: its endpoints are ready, and no in-cluster client of the Service can reach it.
+    """
     canary, target, candidate = c.snap.canary, c.snap.target, c.status.candidate
     if canary is None or target is None or candidate is None or canary.deleting or canary.digest != candidate.digest:
         return False

@@ -21,8 +21,9 @@ def forecast(gates: Sequence[ResolvedGate], status: CanaryRolloutStatus, beta: f
         return None
     share = step.canary_requests / step.total_requests
     statuses = {g.name: g for g in status.gates}
-    needed = max((_still_needed(g, statuses[g.name], share, beta) for g in gates if g.acting and g.name in statuses),
-                 default=0.0)
+    needed = max(
+        (_still_needed(g, statuses[g.name], share, beta) for g in gates if g.acting and g.name in statuses), default=0.0
+    )
     if math.isinf(needed):
         return None
     until = timedelta(seconds=needed * seconds / step.total_requests)

@@ -41,7 +41,7 @@ class Arms:
     exact: bool
 
     def of(self, value: str) -> str | None:
-        """"canary", "baseline" or None for a value of the label."""
+        """The arm of a value of the label: "canary", "baseline" or None."""
         for arm, text in (("canary", self.canary), ("baseline", self.stable)):
             if text and (value == text if self.exact else value.startswith(text)):
                 return arm
@@ -128,20 +128,39 @@ def default_gates(spec: CanaryRolloutSpec) -> list[Gate]:
     """The gates of a spec that names none."""
     pods = PodRestartsSource()
     if spec.traffic_routing.gateway_api is None:
-        return [Gate(name="errors", template="PodHTTPErrors"), Gate(name="latency", template="PodHTTPLatency"),
-                Gate(name="restarts", pod_restarts=pods)]
-    return [Gate(name="errors", template="EnvoyGatewayErrors"), Gate(name="latency", template="EnvoyGatewayLatency"),
-            Gate(name="restarts", pod_restarts=pods)]
+        return [
+            Gate(name="errors", template="PodHTTPErrors"),
+            Gate(name="latency", template="PodHTTPLatency"),
+            Gate(name="restarts", pod_restarts=pods),
+        ]
+    return [
+        Gate(name="errors", template="EnvoyGatewayErrors"),
+        Gate(name="latency", template="EnvoyGatewayLatency"),
+        Gate(name="restarts", pod_restarts=pods),
+    ]
 
 
 def resolve(spec: CanaryRolloutSpec, naming: Naming) -> tuple[ResolvedGate, ...]:
     """All gates of the spec, templates filled in. ValueError names the gate and what is wrong with it."""
-    return tuple(_resolve(gate, naming) for gate in (spec.analysis.gates or default_gates(spec)))
+    resolved = tuple(_resolve(gate, naming) for gate in (spec.analysis.gates or default_gates(spec)))
+    for gate in resolved:
+        if gate.kind is Kind.SPLIT and (problem := _split_problem(spec, gate, resolved)):
+            raise ValueError(f"spec.analysis.gates[{gate.name}]: {problem}")
+    return resolved
 
 
 def number_of_tests(gates: Sequence[ResolvedGate]) -> int:
     """How many gates share alpha."""
     return max(1, sum(1 for g in gates if g.kind in COUNTING and g.acting))
+
+
+def _split_problem(spec: CanaryRolloutSpec, gate: ResolvedGate, resolved: Sequence[ResolvedGate]) -> str:
+    """Why a sampleRatio gate could never say anything; empty when it can."""
+    if spec.traffic_routing.gateway_api is None:
+        return "sampleRatio needs trafficRouting.gatewayAPI: by replicas there is no split to keep to; remove the gate"
+    if gate.source is None and not any(g.kind is Kind.RATIO for g in resolved):
+        return "sampleRatio has no counter: set sampleRatio.total, or add a gate with ratio, latency or template"
+    return ""
 
 
 def _resolve(gate: Gate, naming: Naming) -> ResolvedGate:
@@ -166,17 +185,30 @@ def _resolve_kind(gate: Gate, naming: Naming) -> ResolvedGate:
         return ResolvedGate(gate.name, Kind.SPLIT, gate.dry_run, design, split)
     if gate.objective is not None:
         pair = Pair(gate.objective.bad, gate.objective.total, naming.by_pod)
-        return ResolvedGate(gate.name, Kind.OBJECTIVE, gate.dry_run, design, pair, rate=RateGate(
-            max_ratio=float(gate.objective.max_ratio), margin_ratio=float(gate.margin_ratio),
-            dispersion=float(gate.dispersion)))
+        return ResolvedGate(
+            gate.name,
+            Kind.OBJECTIVE,
+            gate.dry_run,
+            design,
+            pair,
+            rate=RateGate(
+                max_ratio=float(gate.objective.max_ratio),
+                margin_ratio=float(gate.margin_ratio),
+                dispersion=float(gate.dispersion),
+            ),
+        )
     source = _ratio_source(gate, naming)
     return ResolvedGate(gate.name, Kind.RATIO, gate.dry_run, design, source, count=_count_gate(gate, source))
 
 
 def _count_gate(gate: Gate, source: Source) -> CountGate:
     default = LATENCY_SAFE_BELOW if isinstance(source, Buckets) else ERRORS_SAFE_BELOW
-    return CountGate(harm_ratio=float(gate.harm_ratio), margin_ratio=float(gate.margin_ratio),
-                     dispersion=float(gate.dispersion), safe_below=float(gate.safe_below or default))
+    return CountGate(
+        harm_ratio=float(gate.harm_ratio),
+        margin_ratio=float(gate.margin_ratio),
+        dispersion=float(gate.dispersion),
+        safe_below=float(gate.safe_below or default),
+    )
 
 
 def _ratio_source(gate: Gate, naming: Naming) -> Source:
@@ -186,14 +218,16 @@ def _ratio_source(gate: Gate, naming: Naming) -> Source:
             arms = naming.by_backend
             return Classes(f"envoy_cluster_upstream_rq_xx{{{_backends(arms)}}}", "envoy_response_code_class", "5", arms)
         case "EnvoyGatewayLatency":
-            return _buckets("envoy_cluster_upstream_rq_time", _backends(naming.by_backend), threshold, 1000.0,
-                            naming.by_backend)
+            return _buckets(
+                "envoy_cluster_upstream_rq_time", _backends(naming.by_backend), threshold, 1000.0, naming.by_backend
+            )
         case "PodHTTPErrors":
             scope = f'namespace="{naming.namespace}"'
             return Pair(f'http_requests_total{{{scope},code=~"5.."}}', f"http_requests_total{{{scope}}}", naming.by_pod)
         case "PodHTTPLatency":
-            return _buckets("http_request_duration_seconds", f'namespace="{naming.namespace}"', threshold, 1.0,
-                            naming.by_pod)
+            return _buckets(
+                "http_request_duration_seconds", f'namespace="{naming.namespace}"', threshold, 1.0, naming.by_pod
+            )
     if gate.ratio is not None:
         return Pair(gate.ratio.bad, gate.ratio.total, naming.by_pod)
     if gate.latency is not None:
@@ -212,9 +246,10 @@ def _backends(arms: Arms) -> str:
 
 def _buckets(histogram: str, matchers: str, threshold: str, scale: float, arms: Arms) -> Buckets:
     """Both spellings of the boundary are asked: Prometheus 3 writes le="250.0" where version 2 kept le="250"."""
-    value = seconds(threshold) * scale
-    spellings = "|".join(dict.fromkeys([f"{value:g}", repr(value)])).replace(".", "\\\\.")
+    value = round(seconds(threshold) * scale, 6)
+    spellings = "|".join(dict.fromkeys([f"{value:g}", repr(value)])).replace(".", "\\\\.").replace("+", "\\\\+")
     inner = f"{matchers}," if matchers else ""
     name = f"{histogram}_bucket"
-    return Buckets(f'{name}{{{inner}le=~"{spellings}|\\\\+Inf"}}', f"count by (le) ({name}{{{matchers}}})", histogram,
-                   value, arms)
+    return Buckets(
+        f'{name}{{{inner}le=~"{spellings}|\\\\+Inf"}}', f"count by (le) ({name}{{{matchers}}})", histogram, value, arms
+    )

@@ -34,8 +34,9 @@ class HoldKube(Protocol):
         """Create an object; None when it exists."""
         ...
 
-    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
-                    manager: str) -> Object:
+    async def patch(
+        self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *, manager: str
+    ) -> Object:
         """Merge patch (dict) or JSON patch (list)."""
         ...
 
@@ -110,8 +111,9 @@ class HoldKeeper:
         return None if value is None else str(value)
 
     async def _set_label(self, namespace: str, value: str | None) -> None:
-        await self._kube.patch(NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: value}}},
-                               manager=CORE_MANAGER)
+        await self._kube.patch(
+            NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: value}}}, manager=CORE_MANAGER
+        )
         _log.info("namespace_label_changed", namespace=namespace, value=value)
 
     async def _ensure(self) -> HoldState:
@@ -120,8 +122,11 @@ class HoldKeeper:
             return _failed(f"the CRD {hold.CRD_NAME} is not there yet: kubectl apply --server-side -k crds/")
         for resource, wanted in hold.objects(self._username, crd["metadata"]["uid"]):
             await self._ensure_one(resource, wanted)
-        return HoldState(installed=True, reason=Reason.HOLD_INSTALLED,
-                         message="the API server pauses a target in the request that changes its template")
+        return HoldState(
+            installed=True,
+            reason=Reason.HOLD_INSTALLED,
+            message="the API server pauses a target in the request that changes its template",
+        )
 
     async def _ensure_one(self, resource: Resource, wanted: Object) -> None:
         name = wanted["metadata"]["name"]
@@ -137,10 +142,12 @@ class HoldKeeper:
 def _replacement(live: Object, wanted: Object) -> Objects:
     """JSON patch that leaves nothing of what others wrote: a merge would keep what they added."""
     meta = wanted["metadata"]
-    return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-            {"op": "add", "path": "/metadata/labels", "value": meta["labels"]},
-            {"op": "add", "path": "/metadata/ownerReferences", "value": meta["ownerReferences"]},
-            {"op": "add", "path": "/spec", "value": wanted["spec"]}]
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        {"op": "add", "path": "/metadata/labels", "value": meta["labels"]},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": meta["ownerReferences"]},
+        {"op": "add", "path": "/spec", "value": wanted["spec"]},
+    ]
 
 
 def _established(crd: Object) -> bool:

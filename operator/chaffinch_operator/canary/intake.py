@@ -54,7 +54,8 @@ def check_counters(query: str, series: Iterable[Series]) -> None:
             raise NotCounterError(f"`{query}` returned {value}: it must return raw counters")
         if value < 0 or value != math.floor(value):
             raise NotCounterError(
-                f"`{query}` returned {value:g}, which is no raw counter: leave out rate(), increase() and division")
+                f"`{query}` returned {value:g}, which is no raw counter: leave out rate(), increase() and division"
+            )
 
 
 def increments(reading: Reading, known_sources: frozenset[str]) -> list[tuple[Mapping[str, str], int]]:
@@ -124,13 +125,17 @@ def _sources(*readings: Sequence[Series]) -> frozenset[str]:
     return frozenset(s.source for reading in readings for s in reading)
 
 
-def _gate_reading(gate: str, query: str, by: Arms, series: Sequence[Series],
-                  arms: Mapping[str, Sequence[int]]) -> GateReading:
+def _gate_reading(
+    gate: str, query: str, by: Arms, series: Sequence[Series], arms: Mapping[str, Sequence[int]]
+) -> GateReading:
     problem = _problem(query, by, series)
     for arm, (bad, total) in arms.items():
         if not problem and not 0 <= bad <= total:
-            problem = Blocker(Reason.BAD_QUERY, f"{arm} has {bad} bad of {total} events: the two counters of `{query}` "
-                              "do not belong together; every bad event must also be counted in the total")
+            problem = Blocker(
+                Reason.BAD_QUERY,
+                f"{arm} has {bad} bad of {total} events: the two counters of `{query}` "
+                "do not belong together; every bad event must also be counted in the total",
+            )
     if problem:
         return GateReading(gate, problem=problem)
     canary, baseline = arms["canary"], arms["baseline"]
@@ -141,9 +146,12 @@ def _problem(query: str, by: Arms, series: Sequence[Series]) -> Blocker | None:
     if not series:
         return Blocker(Reason.NO_DATA, f"`{query}` returns nothing")
     if not any(by.label in s.labels for s in series):
-        return Blocker(Reason.BAD_QUERY, f"`{query}` returns series without the label {by.label}: "
-                       f"keep it, as in sum by ({by.label}) (...)")
+        return Blocker(
+            Reason.BAD_QUERY,
+            f"`{query}` returns series without the label {by.label}: keep it, as in sum by ({by.label}) (...)",
+        )
     if not any(by.of(s.labels.get(by.label, "")) for s in series):
-        return Blocker(Reason.NO_DATA, f"`{query}` returns {len(series)} series, none of them of stable's or the "
-                       "canary's pods")
+        return Blocker(
+            Reason.NO_DATA, f"`{query}` returns {len(series)} series, none of them of stable's or the canary's pods"
+        )
     return None

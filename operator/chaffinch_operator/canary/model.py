@@ -14,7 +14,7 @@ GROUP = "chaffinch.dev"
 VERSION = "v1alpha1"
 
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 def seconds(duration: str) -> float:
@@ -22,7 +22,8 @@ def seconds(duration: str) -> float:
     parts = _DURATION_PART.findall(duration)
     if not parts or "".join(a + b for a, b in parts) != duration:
         raise ValueError(f'"{duration}" is no duration: write it like 30s, 5m or 1h30m')
-    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts))
+    # Whole milliseconds, divided once: 9 * 0.001 is not 0.009, and a bucket boundary must be met exactly.
+    return sum(int(number) * _MILLISECONDS[unit] for number, unit in parts) / 1000
 
 
 def cel(*rules: tuple[str, str]) -> dict[str, Any]:
@@ -41,8 +42,9 @@ Query = Annotated[str, Field(min_length=1, max_length=2048)]
 class Model(BaseModel):
     """Base of all API models: frozen, camelCase on the wire, unknown fields ignored on read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True,
-                              use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class TargetRef(Model):
@@ -94,9 +96,14 @@ class ReplicasRouting(Model):
 class TrafficRouting(Model):
     """How the canary gets its share of requests: exactly one way."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("has(self.gatewayAPI) != has(self.replicas)",
-         "set exactly one of trafficRouting.gatewayAPI and trafficRouting.replicas")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "has(self.gatewayAPI) != has(self.replicas)",
+                "set exactly one of trafficRouting.gatewayAPI and trafficRouting.replicas",
+            )
+        )
+    )
 
     gateway_api: GatewayAPIRouting | None = Field(default=None, alias="gatewayAPI")
     replicas: ReplicasRouting | None = None
@@ -105,8 +112,11 @@ class TrafficRouting(Model):
 class CanarySize(Model):
     """How many canary pods there are."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("self.minReplicas <= self.maxReplicas", "canary.minReplicas must not exceed canary.maxReplicas")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.minReplicas <= self.maxReplicas", "canary.minReplicas must not exceed canary.maxReplicas")
+        )
+    )
 
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """Canary pods at least, however small the weight."""
@@ -126,10 +136,15 @@ class Pause(Model):
 class Step(Model):
     """One step: a weight and how long at least it is kept, or a pause."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("has(self.setWeight) != has(self.pause)", "a step has exactly one of setWeight and pause"),
-        ("!has(self.minDuration) || has(self.setWeight)",
-         "minDuration belongs to a step with setWeight; a pause has pause.duration")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("has(self.setWeight) != has(self.pause)", "a step has exactly one of setWeight and pause"),
+            (
+                "!has(self.minDuration) || has(self.setWeight)",
+                "minDuration belongs to a step with setWeight; a pause has pause.duration",
+            ),
+        )
+    )
 
     set_weight: Annotated[int, Field(ge=1, le=99)] | None = None
     """Percent of requests that go to the canary."""
@@ -216,18 +231,34 @@ _SOURCES = ("ratio", "latency", "objective", "sampleRatio", "podRestarts", "temp
 class Gate(Model):
     """One thing that must not get worse."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("[" + ", ".join(f"has(self.{s})" for s in _SOURCES) + "].exists_one(x, x)",
-         "a gate has exactly one of ratio, latency, objective, sampleRatio, podRestarts and template"),
-        ("double(self.marginRatio) > double(self.harmRatio)",
-         "marginRatio must exceed harmRatio: between the two lies what a canary may cost"),
-        ("double(self.dispersion) >= 1.0", 'dispersion must be at least "1"'),
-        ("!has(self.safeBelow) || (double(self.safeBelow) > 0.0 && double(self.safeBelow) < 1.0)",
-         "safeBelow is a share between 0 and 1, both excluded"),
-        ("!has(self.objective) || (double(self.objective.maxRatio) > 0.0 && double(self.objective.maxRatio) < 1.0)",
-         "objective.maxRatio is a share between 0 and 1, both excluded"),
-        ("!has(self.threshold) || (has(self.template) && self.template.endsWith('Latency'))",
-         "threshold belongs to a latency template; a latency gate has latency.threshold")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "[" + ", ".join(f"has(self.{s})" for s in _SOURCES) + "].exists_one(x, x)",
+                "a gate has exactly one of ratio, latency, objective, sampleRatio, podRestarts and template",
+            ),
+            (
+                "double(self.marginRatio) > double(self.harmRatio)",
+                "marginRatio must exceed harmRatio: between the two lies what a canary may cost",
+            ),
+            ("double(self.dispersion) >= 1.0", 'dispersion must be at least "1"'),
+            (
+                "!has(self.safeBelow) || (double(self.safeBelow) > 0.0 && double(self.safeBelow) < 1.0)",
+                "safeBelow is a share between 0 and 1, both excluded",
+            ),
+            (
+                (
+                    "!has(self.objective) || "
+                    "(double(self.objective.maxRatio) > 0.0 && double(self.objective.maxRatio) < 1.0)"
+                ),
+                "objective.maxRatio is a share between 0 and 1, both excluded",
+            ),
+            (
+                "!has(self.threshold) || (has(self.template) && self.template.endsWith('Latency'))",
+                "threshold belongs to a latency template; a latency gate has latency.threshold",
+            ),
+        )
+    )
 
     name: Label
     """Name in status, events and messages."""
@@ -255,11 +286,16 @@ class Gate(Model):
 class Analysis(Model):
     """How evidence is gathered and when it is enough."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("double(self.alpha) > 0.0 && double(self.alpha) <= 0.5", 'alpha must lie in (0, 0.5], such as "0.05"'),
-        ("double(self.beta) > 0.0 && double(self.beta) <= 0.5", 'beta must lie in (0, 0.5], such as "0.05"'),
-        ("duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
-         "analysis.interval must lie between 1s and 1h")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("double(self.alpha) > 0.0 && double(self.alpha) <= 0.5", 'alpha must lie in (0, 0.5], such as "0.05"'),
+            ("double(self.beta) > 0.0 && double(self.beta) <= 0.5", 'beta must lie in (0, 0.5], such as "0.05"'),
+            (
+                "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
+                "analysis.interval must lie between 1s and 1h",
+            ),
+        )
+    )
 
     interval: Duration = "30s"
     """Length of one interval; a few scrapes long."""
@@ -273,7 +309,8 @@ class Analysis(Model):
     """Chance that a canary at or beyond a margin is promoted."""
     provider: Provider | None = None
     gates: Annotated[list[Gate], Field(max_length=10)] = Field(
-        default=[], json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
+        default=[], json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    )
     """Default: errors and latency at the gateway (gatewayAPI), or of the pods (replicas), and podRestarts."""
 
 
@@ -284,34 +321,55 @@ class RollbackWindow(Model):
     """A template equal to one of this many formerly promoted revisions is released at once."""
 
 
-DEFAULT_STEPS = [{"setWeight": 5, "minDuration": "2m"}, {"setWeight": 25, "minDuration": "2m"},
-                 {"setWeight": 50, "minDuration": "2m"}]
+DEFAULT_STEPS = [
+    {"setWeight": 5, "minDuration": "2m"},
+    {"setWeight": 25, "minDuration": "2m"},
+    {"setWeight": 50, "minDuration": "2m"},
+]
 _PROVIDER_IS_GIVEN_OR_NOT_NEEDED = (
-    "has(self.analysis.provider) || (size(self.analysis.gates) > 0 && self.analysis.gates.all(g, has(g.podRestarts)))")
+    "has(self.analysis.provider) || (size(self.analysis.gates) > 0 && self.analysis.gates.all(g, has(g.podRestarts)))"
+)
 
 
 class CanaryRolloutSpec(Model):
     """Release the target's new templates step by step, on evidence."""
 
-    model_config = ConfigDict(json_schema_extra=cel(
-        ("self.targetRef == oldSelf.targetRef",
-         "targetRef cannot be changed: delete this CanaryRollout and make another"),
-        ("self.serviceRef == oldSelf.serviceRef",
-         "serviceRef cannot be changed: delete this CanaryRollout and make another"),
-        ("has(self.trafficRouting.gatewayAPI) == has(oldSelf.trafficRouting.gatewayAPI)",
-         "the kind of trafficRouting cannot be changed: delete this CanaryRollout and make another"),
-        (_PROVIDER_IS_GIVEN_OR_NOT_NEEDED,
-         "analysis.provider is required: only podRestarts gates work without it")))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "self.targetRef == oldSelf.targetRef",
+                "targetRef cannot be changed: delete this CanaryRollout and make another",
+            ),
+            (
+                "self.serviceRef == oldSelf.serviceRef",
+                "serviceRef cannot be changed: delete this CanaryRollout and make another",
+            ),
+            (
+                "has(self.trafficRouting.gatewayAPI) == has(oldSelf.trafficRouting.gatewayAPI)",
+                "the kind of trafficRouting cannot be changed: delete this CanaryRollout and make another",
+            ),
+            (_PROVIDER_IS_GIVEN_OR_NOT_NEEDED, "analysis.provider is required: only podRestarts gates work without it"),
+        )
+    )
 
     target_ref: TargetRef
     service_ref: ServiceRef
     traffic_routing: TrafficRouting
     canary: CanarySize = Field(default=CanarySize())
-    steps: Annotated[list[Step], Field(min_length=1, max_length=20, json_schema_extra=cel(
-        ("self.filter(s, has(s.setWeight)).map(s, s.setWeight).isSorted()",
-         "the weights of steps must not decrease"),
-        ("self.exists(s, has(s.setWeight))", "at least one step must set a weight")))] = Field(
-        default=[Step.model_validate(s) for s in DEFAULT_STEPS])
+    steps: Annotated[
+        list[Step],
+        Field(
+            min_length=1,
+            max_length=20,
+            json_schema_extra=cel(
+                (
+                    "self.filter(s, has(s.setWeight)).map(s, s.setWeight).isSorted()",
+                    "the weights of steps must not decrease",
+                ),
+                ("self.exists(s, has(s.setWeight))", "at least one step must set a weight"),
+            ),
+        ),
+    ] = Field(default=[Step.model_validate(s) for s in DEFAULT_STEPS])
     """Weights and pauses, in order: how far the weight may go, and how long at least. Evidence says the rest."""
     promotion: Promotion = Field(default=Promotion())
     analysis: Analysis

@@ -22,8 +22,9 @@ TRACK_HEADER = "x-chaffinch-track"
 STABLE, CANARY = "stable", "canary"
 
 
-def canary_deployment(spec: CanaryRolloutSpec, snap: Snapshot, target: Target, replicas: int, weight: int,
-                      since: datetime) -> Body:
+def canary_deployment(
+    spec: CanaryRolloutSpec, snap: Snapshot, target: Target, replicas: int, weight: int, since: datetime
+) -> Body:
     """The canary: the held template under a name and a track label of its own."""
     template = bare(target.template)
     labels = {**template.get("metadata", {}).get("labels", {}), names.LABEL_TRACK: CANARY}
@@ -32,10 +33,17 @@ def canary_deployment(spec: CanaryRolloutSpec, snap: Snapshot, target: Target, r
     metadata = _metadata(snap, name)
     metadata["annotations"] = {CANDIDATE: target.revision.digest, WEIGHT: str(weight), WEIGHT_SINCE: clock.stamp(since)}
     return {
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {**target.selector, names.LABEL_TRACK: CANARY}},
-                 "template": template, "progressDeadlineSeconds": max(spec.progress_deadline_seconds, 11),
-                 "revisionHistoryLimit": 0}}
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {**target.selector, names.LABEL_TRACK: CANARY}},
+            "template": template,
+            "progressDeadlineSeconds": max(spec.progress_deadline_seconds, 11),
+            "revisionHistoryLimit": 0,
+        },
+    }
 
 
 def canary_service(spec: CanaryRolloutSpec, snap: Snapshot, service: Service) -> Body:
@@ -46,12 +54,17 @@ def canary_service(spec: CanaryRolloutSpec, snap: Snapshot, service: Service) ->
         port["name"] = service.port_name
     if service.app_protocol:
         port["appProtocol"] = service.app_protocol
-    return {"apiVersion": "v1", "kind": "Service",
-            "metadata": _metadata(snap, names.canary_name(spec.service_ref.name)),
-            "spec": {"selector": {**selector, names.LABEL_TRACK: CANARY}, "ports": [port]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(snap, names.canary_name(spec.service_ref.name)),
+        "spec": {"selector": {**selector, names.LABEL_TRACK: CANARY}, "ports": [port]},
+    }
 
 
-def route(spec: CanaryRolloutSpec, snap: Snapshot, routing: GatewayAPIRouting, weight: int | None, since: datetime) -> Body:
+def route(
+    spec: CanaryRolloutSpec, snap: Snapshot, routing: GatewayAPIRouting, weight: int | None, since: datetime
+) -> Body:
     """The HTTPRoute: all to the user's Service, or split with the canary's. weight None: no canary backend.
 
     Each backend has a filter of its own. Without it Envoy Gateway puts both into one Envoy cluster, whose metrics
@@ -63,8 +76,10 @@ def route(spec: CanaryRolloutSpec, snap: Snapshot, routing: GatewayAPIRouting, w
         backends.append(_backend(names.canary_name(ref.name), ref.port, weight, CANARY))
     metadata = _metadata(snap, snap.name)
     metadata["annotations"] = {WEIGHT_SINCE: clock.stamp(since)}
-    body: Body = {"parentRefs": [p.model_dump(by_alias=True, exclude_none=True) for p in routing.parent_refs],
-                  "rules": [{"backendRefs": backends}]}
+    body: Body = {
+        "parentRefs": [p.model_dump(by_alias=True, exclude_none=True) for p in routing.parent_refs],
+        "rules": [{"backendRefs": backends}],
+    }
     if routing.hostnames:
         body["hostnames"] = list(routing.hostnames)
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": body}
@@ -77,8 +92,11 @@ def isolation_note(service: str, namespace: str, rollout: str) -> Body:
     a rollout the annotation goes, and the policy widens the selector again.
     """
     notes = {names.ANNOTATION_ISOLATED: rollout} if rollout else {}
-    return {"apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": service, "namespace": namespace, "annotations": notes}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": service, "namespace": namespace, "annotations": notes},
+    }
 
 
 def owned(body: Mapping[str, Any], uid: str) -> bool:
@@ -89,12 +107,26 @@ def owned(body: Mapping[str, Any], uid: str) -> bool:
 
 def _backend(name: str, port: int, weight: int, track: str) -> Body:
     headers = {"set": [{"name": TRACK_HEADER, "value": track}]}
-    return {"name": name, "port": port, "weight": weight,
-            "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": headers}]}
+    return {
+        "name": name,
+        "port": port,
+        "weight": weight,
+        "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": headers}],
+    }
 
 
 def _metadata(snap: Snapshot, name: str) -> Body:
-    owner = {"apiVersion": names.API_VERSION, "kind": "CanaryRollout", "name": snap.name, "uid": snap.uid,
-             "controller": True, "blockOwnerDeletion": False}
-    return {"name": name, "namespace": snap.namespace, "labels": names.child_labels(snap.name, name),
-            "ownerReferences": [owner]}
+    owner = {
+        "apiVersion": names.API_VERSION,
+        "kind": "CanaryRollout",
+        "name": snap.name,
+        "uid": snap.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    return {
+        "name": name,
+        "namespace": snap.namespace,
+        "labels": names.child_labels(snap.name, name),
+        "ownerReferences": [owner],
+    }

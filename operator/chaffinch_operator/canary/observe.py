@@ -31,16 +31,25 @@ Object = Mapping[str, Any]
 async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRolloutSpec, now: datetime) -> Snapshot:
     """Everything but metrics. Raises ChaffinchError when the API server does not answer."""
     meta = body["metadata"]
-    base = Snapshot(name=meta["name"], namespace=meta["namespace"], uid=meta["uid"], generation=meta["generation"],
-                    deleting="deletionTimestamp" in meta,
-                    request=(meta.get("annotations") or {}).get(names.ANNOTATION_ACTION, ""))
+    base = Snapshot(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        generation=meta["generation"],
+        deleting="deletionTimestamp" in meta,
+        request=(meta.get("annotations") or {}).get(names.ANNOTATION_ACTION, ""),
+    )
     namespace = base.namespace
     target, service, (canary, taken), rivals = await asyncio.gather(
-        _target(kube, namespace, spec), _service(kube, namespace, spec), _canary(kube, base, spec),
-        kube.list(CANARYROLLOUTS, namespace))
+        _target(kube, namespace, spec),
+        _service(kube, namespace, spec),
+        _canary(kube, base, spec),
+        kube.list(CANARYROLLOUTS, namespace),
+    )
     blockers = [b for b in (_conflict(body, rivals), taken) if b]
-    snap = replace(base, target=target, service=service, canary=canary, held=hold.state.installed,
-                   hold_message=hold.state.message)
+    snap = replace(
+        base, target=target, service=service, canary=canary, held=hold.state.installed, hold_message=hold.state.message
+    )
     if not hold.state.installed:
         blockers.append(Blocker(Reason.HOLD_NOT_INSTALLED, hold.state.message))
     if spec.traffic_routing.gateway_api is not None:
@@ -69,8 +78,9 @@ async def _service(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Servi
 async def _canary(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec) -> tuple[Canary | None, Blocker | None]:
     """The canary; or the blocker that something else has its name."""
     name, service_name = names.canary_name(spec.target_ref.name), names.canary_name(spec.service_ref.name)
-    body, service = await asyncio.gather(kube.get(DEPLOYMENTS, name, snap.namespace),
-                                         kube.get(SERVICES, service_name, snap.namespace))
+    body, service = await asyncio.gather(
+        kube.get(DEPLOYMENTS, name, snap.namespace), kube.get(SERVICES, service_name, snap.namespace)
+    )
     for kind, one in (("Deployment", body), ("Service", service)):
         if one is not None and not objects.owned(one, snap.uid):
             return None, _name_taken(kind, one["metadata"]["name"])
@@ -78,7 +88,8 @@ async def _canary(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec) -> tuple[
         return None, None
     slices, pods = await asyncio.gather(
         kube.list(ENDPOINTSLICES, snap.namespace, labels=f"kubernetes.io/service-name={service_name}"),
-        kube.list(PODS, snap.namespace, labels=_pod_selector(body)))
+        kube.list(PODS, snap.namespace, labels=_pod_selector(body)),
+    )
     return parse.canary(body, service is not None, slices, pods), None
 
 
@@ -87,14 +98,18 @@ def _pod_selector(deployment: Object) -> str:
     return ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
 
 
-async def _route(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: GatewayAPIRouting,
-                 now: datetime) -> tuple[Route | None, Blocker | None]:
+async def _route(
+    kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: GatewayAPIRouting, now: datetime
+) -> tuple[Route | None, Blocker | None]:
     try:
         body = await kube.get(HTTPROUTES, snap.name, snap.namespace)
     except KindMissing:
-        return None, Blocker(Reason.GATEWAY_API_MISSING, "spec.trafficRouting.gatewayAPI: the cluster does not serve "
-                             "gateway.networking.k8s.io/v1 HTTPRoute: install the Gateway API CRDs and a Gateway, or use "
-                             "trafficRouting.replicas")
+        return None, Blocker(
+            Reason.GATEWAY_API_MISSING,
+            "spec.trafficRouting.gatewayAPI: the cluster does not serve "
+            "gateway.networking.k8s.io/v1 HTTPRoute: install the Gateway API CRDs and a Gateway, or use "
+            "trafficRouting.replicas",
+        )
     if body is None:
         return None, None
     if not objects.owned(body, snap.uid):
@@ -107,23 +122,35 @@ async def _route(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: G
 
 
 def _name_taken(kind: str, name: str) -> Blocker:
-    return Blocker(Reason.NAME_TAKEN, f"there is a {kind} {name} that this CanaryRollout did not make, but needs the name of: "
-                   "rename or delete it")
+    return Blocker(
+        Reason.NAME_TAKEN,
+        f"there is a {kind} {name} that this CanaryRollout did not make, but needs the name of: rename or delete it",
+    )
 
 
 def _conflict(body: Object, all_rollouts: Sequence[Object]) -> Blocker | None:
     """The oldest CanaryRollout of a target wins; the others say so."""
+
     def age(rollout: Object) -> tuple[str, str]:
         return rollout["metadata"].get("creationTimestamp", ""), rollout["metadata"]["name"]
 
     target = body["spec"]["targetRef"]["name"]
-    older = [r for r in all_rollouts if r["spec"]["targetRef"]["name"] == target and age(r) < age(body)
-             and r["metadata"]["uid"] != body["metadata"]["uid"] and "deletionTimestamp" not in r["metadata"]]
+    older = [
+        r
+        for r in all_rollouts
+        if r["spec"]["targetRef"]["name"] == target
+        and age(r) < age(body)
+        and r["metadata"]["uid"] != body["metadata"]["uid"]
+        and "deletionTimestamp" not in r["metadata"]
+    ]
     if not older:
         return None
     name = min(older, key=age)["metadata"]["name"]
-    return Blocker(Reason.TARGET_CONFLICT, f"spec.targetRef: Deployment {target} is the target of the older CanaryRollout "
-                   f"{name} already: delete one of the two")
+    return Blocker(
+        Reason.TARGET_CONFLICT,
+        f"spec.targetRef: Deployment {target} is the target of the older CanaryRollout "
+        f"{name} already: delete one of the two",
+    )
 
 
 async def _namespace_deleting(kube: Kube, namespace: str) -> bool:

@@ -20,24 +20,37 @@ def target(deployment: Object, replica_sets: Sequence[Object]) -> Target:
     counts = [status.get(k, 0) for k in ("replicas", "updatedReplicas", "availableReplicas")]
     paused = bool(spec.get("paused"))
     return Target(
-        name=meta["name"], uid=meta["uid"], resource_version=meta["resourceVersion"], template=spec["template"],
-        revision=_revision(spec["template"]), selector=(spec.get("selector") or {}).get("matchLabels") or {},
-        replicas=replicas, paused=paused, recreate=(spec.get("strategy") or {}).get("type") == "Recreate",
-        settled=seen and not paused and all(n == replicas for n in counts), stuck=_stuck(status),
-        replica_sets=tuple(sorted((_replica_set(r) for r in owned), key=lambda r: r.name)))
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        template=spec["template"],
+        revision=_revision(spec["template"]),
+        selector=(spec.get("selector") or {}).get("matchLabels") or {},
+        replicas=replicas,
+        paused=paused,
+        recreate=(spec.get("strategy") or {}).get("type") == "Recreate",
+        settled=seen and not paused and all(n == replicas for n in counts),
+        stuck=_stuck(status),
+        replica_sets=tuple(sorted((_replica_set(r) for r in owned), key=lambda r: r.name)),
+    )
 
 
 def _revision(template: Object) -> Revision:
     labels = (template.get("metadata") or {}).get("labels") or {}
-    return Revision(digest=revision.digest(template), hash=labels.get(revision.HASH_LABEL, ""),
-                    image=revision.image(template)[:512])
+    return Revision(
+        digest=revision.digest(template), hash=labels.get(revision.HASH_LABEL, ""), image=revision.image(template)[:512]
+    )
 
 
 def _replica_set(body: Object) -> ReplicaSet:
     status = body.get("status") or {}
-    return ReplicaSet(name=body["metadata"]["name"], revision=_revision(body["spec"]["template"]),
-                      desired=int(body["spec"].get("replicas", 0)), ready=int(status.get("readyReplicas", 0)),
-                      pods=int(status.get("replicas", 0)))
+    return ReplicaSet(
+        name=body["metadata"]["name"],
+        revision=_revision(body["spec"]["template"]),
+        desired=int(body["spec"].get("replicas", 0)),
+        ready=int(status.get("readyReplicas", 0)),
+        pods=int(status.get("replicas", 0)),
+    )
 
 
 def _stuck(status: Object) -> str:
@@ -53,10 +66,14 @@ def service(body: Object, port: int) -> Service:
     ports = spec.get("ports") or []
     mine: Object = next((p for p in ports if p.get("port") == port), {})
     return Service(
-        resource_version=meta["resourceVersion"], selector=spec.get("selector") or {},
-        target_port=mine.get("targetPort", port), port_name=mine.get("name", ""), ports=tuple(int(p["port"]) for p in ports),
+        resource_version=meta["resourceVersion"],
+        selector=spec.get("selector") or {},
+        target_port=mine.get("targetPort", port),
+        port_name=mine.get("name", ""),
+        ports=tuple(int(p["port"]) for p in ports),
         app_protocol=mine.get("appProtocol", ""),
-        isolated_note=(meta.get("annotations") or {}).get(names.ANNOTATION_ISOLATED, ""))
+        isolated_note=(meta.get("annotations") or {}).get(names.ANNOTATION_ISOLATED, ""),
+    )
 
 
 def canary(deployment: Object, service_exists: bool, slices: Sequence[Object], pods: Sequence[Object]) -> Canary:
@@ -65,22 +82,37 @@ def canary(deployment: Object, service_exists: bool, slices: Sequence[Object], p
     notes = meta.get("annotations") or {}
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 1)
     return Canary(
-        uid=meta["uid"], digest=notes.get(objects.CANDIDATE, ""), desired=int(spec.get("replicas", 1)),
-        ready=int(status.get("readyReplicas", 0)), available=int(status.get("availableReplicas", 0)) if seen else 0,
-        observed=seen, weight=_integer(notes.get(objects.WEIGHT, "")), weight_since=clock.parse(notes.get(objects.WEIGHT_SINCE, "")),
-        deleting="deletionTimestamp" in meta, created_at=clock.parse(meta.get("creationTimestamp", "")),
-        service_exists=service_exists, ready_endpoints=ready_endpoints(slices), restarts=restarts(pods))
+        uid=meta["uid"],
+        digest=notes.get(objects.CANDIDATE, ""),
+        desired=int(spec.get("replicas", 1)),
+        ready=int(status.get("readyReplicas", 0)),
+        available=int(status.get("availableReplicas", 0)) if seen else 0,
+        observed=seen,
+        weight=_integer(notes.get(objects.WEIGHT, "")),
+        weight_since=clock.parse(notes.get(objects.WEIGHT_SINCE, "")),
+        deleting="deletionTimestamp" in meta,
+        created_at=clock.parse(meta.get("creationTimestamp", "")),
+        service_exists=service_exists,
+        ready_endpoints=ready_endpoints(slices),
+        restarts=restarts(pods),
+    )
 
 
 def ready_endpoints(slices: Sequence[Object]) -> int:
     """Endpoints that are ready and not terminating."""
-    return sum(1 for s in slices for e in s.get("endpoints") or []
-               if (e.get("conditions") or {}).get("ready") and not (e.get("conditions") or {}).get("terminating"))
+    return sum(
+        1
+        for s in slices
+        for e in s.get("endpoints") or []
+        if (e.get("conditions") or {}).get("ready") and not (e.get("conditions") or {}).get("terminating")
+    )
 
 
 def restarts(pods: Sequence[Object]) -> int:
     """Restarts of all containers of all pods."""
-    return sum(int(c.get("restartCount", 0)) for p in pods for c in (p.get("status") or {}).get("containerStatuses") or [])
+    return sum(
+        int(c.get("restartCount", 0)) for p in pods for c in (p.get("status") or {}).get("containerStatuses") or []
+    )
 
 
 def _integer(text: str) -> int:
@@ -93,10 +125,14 @@ def route(body: Object, wanted: Object) -> Route:
     backends = body["spec"]["rules"][0].get("backendRefs") or [{}]
     accepted, problem = _acceptance(body)
     return Route(
-        uid=meta["uid"], stable_weight=int(backends[0].get("weight", 1)),
+        uid=meta["uid"],
+        stable_weight=int(backends[0].get("weight", 1)),
         canary_weight=int(backends[1].get("weight", 1)) if len(backends) > 1 else None,
         weight_since=clock.parse((meta.get("annotations") or {}).get(objects.WEIGHT_SINCE, "")),
-        accepted=accepted, problem=problem, current=_covers(body["spec"], wanted["spec"]))
+        accepted=accepted,
+        problem=problem,
+        current=_covers(body["spec"], wanted["spec"]),
+    )
 
 
 def route_weight(body: Object) -> int | None:
@@ -110,8 +146,12 @@ def _acceptance(body: Object) -> tuple[bool, str]:
     generation = body["metadata"].get("generation", 1)
     parents = (body.get("status") or {}).get("parents") or []
     wanted = len(body["spec"].get("parentRefs") or [])
-    current = [c for p in parents for c in p.get("conditions") or []
-               if c.get("type") in {"Accepted", "ResolvedRefs"} and c.get("observedGeneration", 0) >= generation]
+    current = [
+        c
+        for p in parents
+        for c in p.get("conditions") or []
+        if c.get("type") in {"Accepted", "ResolvedRefs"} and c.get("observedGeneration", 0) >= generation
+    ]
     bad = [c for c in current if c.get("status") == "False"]
     good = sum(1 for c in current if c.get("status") == "True")
     problem = f"{bad[0].get('reason')}: {bad[0].get('message')}" if bad else ""

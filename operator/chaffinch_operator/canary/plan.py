@@ -158,7 +158,12 @@ def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
     replicas = canary_replicas(c.spec, target.replicas, weight)
     if canary is not None and canary.deleting:
         return
-    if canary is None or canary.digest != target.revision.digest or canary.desired != replicas or canary.weight != weight:
+    if (
+        canary is None
+        or canary.digest != target.revision.digest
+        or canary.desired != replicas
+        or canary.weight != weight
+    ):
         yield Apply("Deployment", objects.canary_deployment(c.spec, c.snap, target, replicas, weight, c.now))
     if service is not None and (canary is None or not canary.service_exists):
         yield Apply("Service", objects.canary_service(c.spec, c.snap, service))

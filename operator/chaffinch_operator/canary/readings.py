@@ -38,8 +38,9 @@ def due(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, now: datetime) -> 
     return out
 
 
-async def read(prometheus: Prometheus, gates: Sequence[ResolvedGate],
-               intervals: Sequence[tuple[datetime, datetime]]) -> tuple[tuple[IntervalReading, ...], Blocker | None]:
+async def read(
+    prometheus: Prometheus, gates: Sequence[ResolvedGate], intervals: Sequence[tuple[datetime, datetime]]
+) -> tuple[tuple[IntervalReading, ...], Blocker | None]:
     """The intervals as far as Prometheus answers, and the problem where it stopped."""
     out: list[IntervalReading] = []
     for start, end in intervals:
@@ -74,12 +75,15 @@ def _unreachable(problem: ProviderUnreachable) -> str:
     return f"spec.analysis.provider.prometheus: {problem.message}; nothing is decided until it answers"
 
 
-async def _gate(prometheus: Prometheus, gate: ResolvedGate, source: Source, start: datetime, end: datetime) -> GateReading:
+async def _gate(
+    prometheus: Prometheus, gate: ResolvedGate, source: Source, start: datetime, end: datetime
+) -> GateReading:
     try:
         match source:
             case Pair():
-                bad, total = await _together(_reading(prometheus, source.bad, start, end),
-                                             _reading(prometheus, source.total, start, end))
+                bad, total = await _together(
+                    _reading(prometheus, source.bad, start, end), _reading(prometheus, source.total, start, end)
+                )
                 return intake.read_pair(gate.name, source, bad, total)
             case Classes():
                 return intake.read_classes(gate.name, source, await _reading(prometheus, source.query, start, end))
@@ -95,8 +99,14 @@ async def _buckets(prometheus: Prometheus, name: str, source: Buckets, start: da
         return intake.read_buckets(name, source, reading)
     boundaries = map(intake.boundary, await _series(prometheus, source.boundaries_query, end))
     found = sorted({b for b in boundaries if math.isfinite(b)})
-    return GateReading(name, problem=Blocker(Reason.BAD_QUERY, f"threshold: {source.histogram} has no bucket boundary at "
-                       f"{source.threshold:g}, only {', '.join(f'{b:g}' for b in found)}: choose one of these"))
+    return GateReading(
+        name,
+        problem=Blocker(
+            Reason.BAD_QUERY,
+            f"threshold: {source.histogram} has no bucket boundary at "
+            f"{source.threshold:g}, only {', '.join(f'{b:g}' for b in found)}: choose one of these",
+        ),
+    )
 
 
 async def _reading(prometheus: Prometheus, query: str, start: datetime, end: datetime) -> Reading:
@@ -107,8 +117,10 @@ async def _reading(prometheus: Prometheus, query: str, start: datetime, end: dat
 
 
 async def _series(prometheus: Prometheus, query: str, at: datetime) -> tuple[Series, ...]:
-    return tuple(Series({k: v for k, v in s.labels.items() if k != "__name__"}, s.value)
-                 for s in await prometheus.instant(query, at))
+    return tuple(
+        Series({k: v for k, v in s.labels.items() if k != "__name__"}, s.value)
+        for s in await prometheus.instant(query, at)
+    )
 
 
 async def _together(*questions: Awaitable[T]) -> list[T]:

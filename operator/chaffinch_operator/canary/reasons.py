@@ -130,12 +130,25 @@ class Reason(StrEnum):
     """Prometheus refused the query, or it returns something that is not a raw counter."""
 
 
-STALLED = frozenset({
-    Reason.INVALID_SPEC, Reason.TARGET_CONFLICT, Reason.STRATEGY_RECREATE, Reason.SERVICE_NOT_FOUND,
-    Reason.SERVICE_PORT_NOT_FOUND, Reason.SERVICE_SELECTOR_MISMATCH, Reason.GATEWAY_API_MISSING,
-    Reason.ROUTE_NOT_ACCEPTED, Reason.NAME_TAKEN, Reason.HOLD_NOT_INSTALLED, Reason.ROLLED_BACK,
-    Reason.PROMOTION_INTERRUPTED, Reason.PROMOTION_STUCK, Reason.REFUSED, Reason.BAD_QUERY,
-})
+STALLED = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.TARGET_CONFLICT,
+        Reason.STRATEGY_RECREATE,
+        Reason.SERVICE_NOT_FOUND,
+        Reason.SERVICE_PORT_NOT_FOUND,
+        Reason.SERVICE_SELECTOR_MISMATCH,
+        Reason.GATEWAY_API_MISSING,
+        Reason.ROUTE_NOT_ACCEPTED,
+        Reason.NAME_TAKEN,
+        Reason.HOLD_NOT_INSTALLED,
+        Reason.ROLLED_BACK,
+        Reason.PROMOTION_INTERRUPTED,
+        Reason.PROMOTION_STUCK,
+        Reason.REFUSED,
+        Reason.BAD_QUERY,
+    }
+)
 """Reasons with which nothing goes on until a person acts: `Stalled=True`."""
 
 IN_FLIGHT = frozenset({Action.START, Action.SHIFT, Action.PAUSE, Action.HOLD})
@@ -148,4 +161,4 @@ class Verdict(StrEnum):
     FAIL = "Fail"
     NO_DATA = "NoData"
     INCONCLUSIVE = "Inconclusive"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 - a verdict, no password

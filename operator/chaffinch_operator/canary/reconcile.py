@@ -89,7 +89,9 @@ class Reconciler:
         snap = await observe(self.kube, self.hold, body, spec, now)
         stable = status.stable or (snap.target.running.revision if snap.target and snap.target.running else None)
         prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
-        naming = gates.Naming(snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58])
+        naming = gates.Naming(
+            snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58]
+        )
         resolved = gates.resolve(spec, naming)
         context = Context(spec, status, snap, resolved, now)
         return replace(context, snap=await self._with_metrics(context))
@@ -118,8 +120,9 @@ class Reconciler:
             await write_status(self.kube, body, after)
         return Outcome()
 
-    async def _tell(self, body: Mapping[str, Any], before: CanaryRolloutStatus, after: CanaryRolloutStatus,
-                    c: Context) -> None:
+    async def _tell(
+        self, body: Mapping[str, Any], before: CanaryRolloutStatus, after: CanaryRolloutStatus, c: Context
+    ) -> None:
         self.metrics.show(sample(c))
         news = happening(before, after)
         if news is not None:

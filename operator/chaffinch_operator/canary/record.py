@@ -1,5 +1,6 @@
 """Small changes of status, each named by what it means, and the sentences that go with them. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from chaffinch_operator.canary import clock
@@ -19,12 +20,15 @@ from chaffinch_operator.canary.status import (
 _KEPT = 10
 
 
-def decided(status: CanaryRolloutStatus, now: datetime, action: Action, reason: Reason, message: str,
-            weight: int | None = None) -> CanaryRolloutStatus:
+def decided(
+    status: CanaryRolloutStatus, now: datetime, action: Action, reason: Reason, message: str, weight: int | None = None
+) -> CanaryRolloutStatus:
     """Status with a decision; its time stays while action and reason do."""
     last = status.last_decision
     same = last.at and last.action is action and last.reason is reason
-    decision = DecisionStatus(action=action, reason=reason, message=message[:1024], at=last.at if same else clock.stamp(now))
+    decision = DecisionStatus(
+        action=action, reason=reason, message=message[:1024], at=last.at if same else clock.stamp(now)
+    )
     new_weight = status.weight if weight is None else status.weight.model_copy(update={"desired": weight})
     ahead = status.forecast if action in IN_FLIGHT else None
     return status.model_copy(update={"last_decision": decision, "weight": new_weight, "forecast": ahead})
@@ -64,94 +68,152 @@ def candidate(status: CanaryRolloutStatus, revision: Revision, now: datetime) ->
 def fresh_start(status: CanaryRolloutStatus, target: Target, now: datetime) -> CanaryRolloutStatus:
     """A candidate's beginning: no evidence, no step, its clock at zero."""
     first = [status.stable.digest] if status.stable else []
-    return status.model_copy(update={
-        "promoted_revisions": status.promoted_revisions or first,
-        "candidate": target.revision, "candidate_since": clock.stamp(now), "gates": [], "step": StepStatus(),
-        "weight": Weight(), "analysis_started_at": "", "interval_end": "", "drained_at": "", "paused_by_user": False,
-        "forecast": None})
+    return status.model_copy(
+        update={
+            "promoted_revisions": status.promoted_revisions or first,
+            "candidate": target.revision,
+            "candidate_since": clock.stamp(now),
+            "gates": [],
+            "step": StepStatus(),
+            "weight": Weight(),
+            "analysis_started_at": "",
+            "interval_end": "",
+            "drained_at": "",
+            "paused_by_user": False,
+            "forecast": None,
+        }
+    )
 
 
 def settle(status: CanaryRolloutStatus, target: Target) -> CanaryRolloutStatus:
     """The target's template runs everywhere: it is stable now, and no candidate is left."""
-    stable = next((r.revision for r in target.replica_sets if r.revision.digest == target.revision.digest), target.revision)
-    promoted = list(status.promoted_revisions)
-    if stable.digest in promoted:
-        promoted = promoted[promoted.index(stable.digest):]
-    else:
-        promoted = [stable.digest, *promoted]
-    return status.model_copy(update={
-        "stable": stable, "candidate": None, "candidate_since": "", "promoted_revisions": promoted[:12],
-        "rejected_revisions": [d for d in status.rejected_revisions if d != stable.digest],
-        "weight": Weight(applied=status.weight.applied), "step": StepStatus(), "drained_at": "", "paused_by_user": False,
-        "forecast": None})
+    stable = next(
+        (r.revision for r in target.replica_sets if r.revision.digest == target.revision.digest), target.revision
+    )
+    promoted = _promoted(status.promoted_revisions, stable.digest)
+    return status.model_copy(
+        update={
+            "stable": stable,
+            "candidate": None,
+            "candidate_since": "",
+            "promoted_revisions": promoted[:12],
+            "rejected_revisions": [d for d in status.rejected_revisions if d != stable.digest],
+            "weight": Weight(applied=status.weight.applied),
+            "step": StepStatus(),
+            "drained_at": "",
+            "paused_by_user": False,
+            "forecast": None,
+        }
+    )
+
+
+def _promoted(before: Sequence[str], digest: str) -> list[str]:
+    """The promoted revisions with this one first; going back to an earlier one forgets those after it."""
+    return list(before[before.index(digest) :]) if digest in before else [digest, *before]
 
 
 def enter_step(c: Context, index: int) -> CanaryRolloutStatus:
     """Go to a step: raise the weight, or pause at the present one."""
     step = c.spec.steps[index]
     weight = weight_at(c.spec, index)
-    status = c.status.model_copy(update={"step": StepStatus(index=index),
-                                         "weight": c.status.weight.model_copy(update={"observed": ""})})
+    status = c.status.model_copy(
+        update={"step": StepStatus(index=index), "weight": c.status.weight.model_copy(update={"observed": ""})}
+    )
     place = f"step {index + 1} of {len(c.spec.steps)}"
     if step.pause is None:
-        return decided(status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, f"{place}: weight {weight} % is being applied",
-                       weight=weight)
+        return decided(
+            status,
+            c.now,
+            Action.SHIFT,
+            Reason.STEP_WEIGHT,
+            f"{place}: weight {weight} % is being applied",
+            weight=weight,
+        )
     if step.pause.duration is None:
-        return decided(status, c.now, Action.PAUSE, Reason.APPROVAL_REQUIRED,
-                       f"{place}: waits at weight {weight} % until a person promotes (kubectl chaffinch promote)")
-    return decided(status, c.now, Action.PAUSE, Reason.PAUSED, f"{place}: pauses at weight {weight} % for {step.pause.duration}")
+        return decided(
+            status,
+            c.now,
+            Action.PAUSE,
+            Reason.APPROVAL_REQUIRED,
+            f"{place}: waits at weight {weight} % until a person promotes (kubectl chaffinch promote)",
+        )
+    return decided(
+        status, c.now, Action.PAUSE, Reason.PAUSED, f"{place}: pauses at weight {weight} % for {step.pause.duration}"
+    )
 
 
-def history(status: CanaryRolloutStatus, result: str, now: datetime, reason: Reason | None = None) -> CanaryRolloutStatus:
+def history(
+    status: CanaryRolloutStatus, result: str, now: datetime, reason: Reason | None = None
+) -> CanaryRolloutStatus:
     """How the present candidate ended, newest first; said once."""
     if status.candidate is None:
         return status
-    entry = HistoryEntry(digest=status.candidate.digest, image=status.candidate.image, result=result,
-                         reason=reason or status.last_decision.reason, at=clock.stamp(now),
-                         message=status.last_decision.message[:512])
+    entry = HistoryEntry(
+        digest=status.candidate.digest,
+        image=status.candidate.image,
+        result=result,
+        reason=reason or status.last_decision.reason,
+        at=clock.stamp(now),
+        message=status.last_decision.message[:512],
+    )
     return status.model_copy(update={"history": [entry, *status.history][:_KEPT]})
 
 
 def known(c: Context, digest: str) -> bool:
     """Whether the digest lies within the rollback window, before the present stable."""
     promoted = [d for d in c.status.promoted_revisions if not c.status.stable or d != c.status.stable.digest]
-    return digest in promoted[:c.spec.rollback_window.revisions]
+    return digest in promoted[: c.spec.rollback_window.revisions]
 
 
 def describe(revision: Revision | None) -> str:
     """A revision as people know it."""
     if revision is None:
         return "none"
-    return f"{revision.hash or revision.digest} ({revision.image})" if revision.image else (revision.hash or revision.digest)
+    return (
+        f"{revision.hash or revision.digest} ({revision.image})"
+        if revision.image
+        else (revision.hash or revision.digest)
+    )
 
 
 def no_target(c: Context) -> Blocker:
     """The target is not there."""
-    return Blocker(Reason.TARGET_NOT_FOUND, f"spec.targetRef.name: there is no Deployment {c.spec.target_ref.name} in namespace "
-                   f"{c.snap.namespace}; it is picked up as soon as it is created")
+    return Blocker(
+        Reason.TARGET_NOT_FOUND,
+        f"spec.targetRef.name: there is no Deployment {c.spec.target_ref.name} in namespace "
+        f"{c.snap.namespace}; it is picked up as soon as it is created",
+    )
 
 
 def interrupted(c: Context, target: Target) -> str:
     """Two revisions have pods and a third template is held."""
     pods = ", ".join(f"{r.revision.hash} {r.pods}" for r in target.replica_sets if r.pods)
-    return (f"the template changed while the target was rolling (pods: {pods}); {describe(target.revision)} is held. Apply the "
-            f"promoted template again to finish, or release this one: kubectl chaffinch promote {c.snap.name} --force")
+    return (
+        f"the template changed while the target was rolling (pods: {pods}); {describe(target.revision)} is held. Apply "
+        "the "
+        f"promoted template again to finish, or release this one: kubectl chaffinch promote {c.snap.name} --force"
+    )
 
 
 def rejected(c: Context, revision: Revision) -> str:
     """Why a held template stays held."""
     past = next((h for h in c.status.history if h.digest == revision.digest), None)
     why = f": {past.message}" if past else ""
-    return (f"{describe(revision)} was rolled back before{why}. Change the template, revert it, or try again: "
-            f"kubectl chaffinch retry {c.snap.name}")[:1024]
+    return (
+        f"{describe(revision)} was rolled back before{why}. Change the template, revert it, or try again: "
+        f"kubectl chaffinch retry {c.snap.name}"
+    )[:1024]
 
 
 def deadline(c: Context) -> str:
     """The canary did not become available in time."""
     canary = c.snap.canary
     ready = f"{canary.available} of {canary.desired} pods available" if canary else "no canary Deployment"
-    return (f"the canary is not available after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): {ready}; see "
-            f"kubectl describe deployment {c.spec.target_ref.name}-canary")
+    return (
+        f"the canary is not available after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): {ready}; "
+        "see "
+        f"kubectl describe deployment {c.spec.target_ref.name}-canary"
+    )
 
 
 def deleted(c: Context) -> str:
@@ -160,5 +222,7 @@ def deleted(c: Context) -> str:
     gone = "being deleted: traffic goes back to stable and the canary is removed"
     if target is None or not target.paused or (stable is not None and stable.digest == target.revision.digest):
         return gone
-    return (f"{gone}; {describe(target.revision)} is not proven and stays held. To release it: "
-            f"kubectl rollout resume deployment/{target.name} -n {c.snap.namespace}")
+    return (
+        f"{gone}; {describe(target.revision)} is not proven and stays held. To release it: "
+        f"kubectl rollout resume deployment/{target.name} -n {c.snap.namespace}"
+    )

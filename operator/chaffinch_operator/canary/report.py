@@ -12,9 +12,18 @@ from chaffinch_operator.canary.snapshot import Blocker
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition
 
 _PHASES = {
-    Action.IDLE: "Idle", Action.WAIT: "Waiting", Action.START: "Initializing", Action.SHIFT: "Analyzing",
-    Action.PAUSE: "Paused", Action.HOLD: "Holding", Action.PROMOTE: "Promoting", Action.ROLL_BACK: "RollingBack",
-    Action.REJECTED: "RolledBack", Action.ABANDON: "Replacing", Action.RELEASE: "Releasing"}
+    Action.IDLE: "Idle",
+    Action.WAIT: "Waiting",
+    Action.START: "Initializing",
+    Action.SHIFT: "Analyzing",
+    Action.PAUSE: "Paused",
+    Action.HOLD: "Holding",
+    Action.PROMOTE: "Promoting",
+    Action.ROLL_BACK: "RollingBack",
+    Action.REJECTED: "RolledBack",
+    Action.ABANDON: "Replacing",
+    Action.RELEASE: "Releasing",
+}
 _MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
 _WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
 
@@ -46,26 +55,50 @@ class RolloutSample:
 def report(c: Context) -> CanaryRolloutStatus:
     """The status as it is written: phase, conditions and generation filled in."""
     found = _conditions(c)
-    old = [conditions.Condition(k.type, k.status, k.reason, k.message, k.observed_generation, k.last_transition_time)  # type: ignore[arg-type]
-           for k in c.status.conditions]
+    old = [
+        conditions.Condition(k.type, k.status, k.reason, k.message, k.observed_generation, k.last_transition_time)  # type: ignore[arg-type]
+        for k in c.status.conditions
+    ]
     merged = conditions.merge(old, found, c.now)
-    listed = [Condition(type=m.type, status=m.status, reason=m.reason, message=m.message,
-                        last_transition_time=m.last_transition_time, observed_generation=m.observed_generation) for m in merged]
-    return c.status.model_copy(update={
-        "conditions": listed, "phase": _phase(c), "observed_generation": c.snap.generation})
+    listed = [
+        Condition(
+            type=m.type,
+            status=m.status,
+            reason=m.reason,
+            message=m.message,
+            last_transition_time=m.last_transition_time,
+            observed_generation=m.observed_generation,
+        )
+        for m in merged
+    ]
+    return c.status.model_copy(
+        update={"conditions": listed, "phase": _phase(c), "observed_generation": c.snap.generation}
+    )
 
 
 def invalid(status: CanaryRolloutStatus, generation: int, message: str, now: datetime) -> CanaryRolloutStatus:
     """The status of a spec that cannot be read: nothing is changed until it is edited."""
-    trio = conditions.trio(ready=False, reconciling=False, stalled=True, reason=Reason.INVALID_SPEC, message=message,
-                           generation=generation)
+    trio = conditions.trio(
+        ready=False, reconciling=False, stalled=True, reason=Reason.INVALID_SPEC, message=message, generation=generation
+    )
     old = {k.type: k for k in status.conditions}
     kept = [k for k in status.conditions if k.type not in {n.type for n in trio}]
-    fresh = [Condition(type=n.type, status=n.status, reason=n.reason, message=conditions.cut(n.message),
-                       observed_generation=n.observed_generation,
-                       last_transition_time=old[n.type].last_transition_time
-                       if n.type in old and old[n.type].status == n.status else conditions.rfc3339(now)) for n in trio]
-    return status.model_copy(update={"conditions": [*fresh, *kept], "phase": "Invalid", "observed_generation": generation})
+    fresh = [
+        Condition(
+            type=n.type,
+            status=n.status,
+            reason=n.reason,
+            message=conditions.cut(n.message),
+            observed_generation=n.observed_generation,
+            last_transition_time=old[n.type].last_transition_time
+            if n.type in old and old[n.type].status == n.status
+            else conditions.rfc3339(now),
+        )
+        for n in trio
+    ]
+    return status.model_copy(
+        update={"conditions": [*fresh, *kept], "phase": "Invalid", "observed_generation": generation}
+    )
 
 
 def happening(before: CanaryRolloutStatus, after: CanaryRolloutStatus) -> Happening | None:
@@ -119,8 +152,14 @@ def _conditions(c: Context) -> list[conditions.NewCondition]:
     elif c.spec.suspend and c.action in IN_FLIGHT:
         reason, message = Reason.SUSPENDED, f"spec.suspend is true: nothing is changed; before: {c.message}"
     ready = c.action is Action.IDLE and not stalled
-    trio = conditions.trio(ready=ready, reconciling=not ready and not stalled, stalled=stalled, reason=reason,
-                           message=message, generation=generation)
+    trio = conditions.trio(
+        ready=ready,
+        reconciling=not ready and not stalled,
+        stalled=stalled,
+        reason=reason,
+        message=message,
+        generation=generation,
+    )
     moving: conditions.Status = "False"
     if c.action in _MOVING:
         moving = "Unknown" if c.spec.suspend and c.action in IN_FLIGHT else "True"
@@ -128,5 +167,8 @@ def _conditions(c: Context) -> list[conditions.NewCondition]:
         moving = "Unknown"
     held: conditions.Status = "True" if c.snap.held else "False"
     hold_reason = Reason.HOLD_INSTALLED if c.snap.held else Reason.HOLD_NOT_INSTALLED
-    return [*trio, conditions.NewCondition("Progressing", moving, c.reason, c.message, generation),
-            conditions.NewCondition("HoldInstalled", held, hold_reason, c.snap.hold_message or hold_reason, generation)]
+    return [
+        *trio,
+        conditions.NewCondition("Progressing", moving, c.reason, c.message, generation),
+        conditions.NewCondition("HoldInstalled", held, hold_reason, c.snap.hold_message or hold_reason, generation),
+    ]

@@ -17,8 +17,12 @@ def answer(c: Context) -> Context:
         return c
     verb = value.partition("@")[0]
     refusal = _refusal(c, verb)
-    entry = ActionStatus(token=value[:253], accepted=not refusal, message=refusal or f"{verb}: accepted", at=clock.stamp(c.now))
-    paused = {"pause": True, "resume": False}.get(verb, c.status.paused_by_user) if not refusal else c.status.paused_by_user
+    entry = ActionStatus(
+        token=value[:253], accepted=not refusal, message=refusal or f"{verb}: accepted", at=clock.stamp(c.now)
+    )
+    paused = (
+        {"pause": True, "resume": False}.get(verb, c.status.paused_by_user) if not refusal else c.status.paused_by_user
+    )
     status = c.status.model_copy(update={"last_action": entry, "paused_by_user": paused})
     return replace(c, status=status, verb="" if refusal else verb)
 
@@ -46,8 +50,10 @@ def _refusal(c: Context, verb: str) -> str:
 
 def _not_paused(c: Context) -> str:
     if c.action in {Action.SHIFT, Action.HOLD}:
-        return ("promote: the gates have not passed yet; it goes on by itself when they do. To release without their "
-                f"verdict: kubectl chaffinch promote {c.snap.name} --force")
+        return (
+            "promote: the gates have not passed yet; it goes on by itself when they do. To release without their "
+            f"verdict: kubectl chaffinch promote {c.snap.name} --force"
+        )
     if c.reason is Reason.ROLLED_BACK:
         return f"promote: the candidate was rolled back; kubectl chaffinch retry {c.snap.name}, or promote --force"
     return f"promote: the rollout does not wait for a person ({c.action})"

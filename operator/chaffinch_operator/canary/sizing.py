@@ -12,7 +12,7 @@ def first_weight(spec: CanaryRolloutSpec) -> int:
 
 def weight_at(spec: CanaryRolloutSpec, index: int) -> int:
     """The weight in force at a step: its own, or that of the last step before it that set one."""
-    weights = [s.set_weight for s in spec.steps[:index + 1] if s.set_weight is not None]
+    weights = [s.set_weight for s in spec.steps[: index + 1] if s.set_weight is not None]
     return weights[-1] if weights else 0
 
 

@@ -179,7 +179,7 @@ class CanaryRolloutStatus(Model):
     candidate_since: Time = ""
     """When the candidate was first seen."""
     isolated_hash: Annotated[str, Field(max_length=63)] = ""
-    """pod-template-hash that the Service's selector is narrowed to while a canary exists; read by the selector policy."""
+    """pod-template-hash that the Service's selector is narrowed to while a canary exists; for the selector policy."""
     weight: Weight = Weight()
     step: StepStatus = StepStatus()
     analysis_started_at: Time = ""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from chaffinch_operator.cli.session import Session
 
 app = typer.Typer(
-    name="kubectl chaffinch", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+    name="kubectl chaffinch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 _SIZES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -27,19 +32,34 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _SIZES[match[2]]
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the CanaryRollout.",
-                                     autocompletion=complete.rollout_names)]
-AnyName = Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the CanaryRollout; default: all.",
-                                               autocompletion=complete.rollout_names)]
-Watch = Annotated[bool, typer.Option(
-    "--watch", "-w", help="Go on looking; without a terminal, a line per change.")]
-UntilDone = Annotated[bool, typer.Option(
-    "--until-done", help="Watch until it is over. Exit code: 0 promoted, 3 rolled back, 4 stalled, 1 time is up.")]
-TimeLimit = Annotated[float | None, typer.Option(
-    "--timeout", parser=_seconds, metavar="DURATION", help="Stop watching after this time, such as 90s, 30m or 2h.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the CanaryRollout.", autocompletion=complete.rollout_names)
+]
+AnyName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="Name of the CanaryRollout; default: all.", autocompletion=complete.rollout_names
+    ),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on looking; without a terminal, a line per change.")]
+UntilDone = Annotated[
+    bool,
+    typer.Option(
+        "--until-done", help="Watch until it is over. Exit code: 0 promoted, 3 rolled back, 4 stalled, 1 time is up."
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", parser=_seconds, metavar="DURATION", help="Stop watching after this time, such as 90s, 30m or 2h."
+    ),
+]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
-                                        help="How long to wait for the operator's answer.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for the operator's answer.")
+]
+
+
 @app.callback()
 @global_flags
 def _chaffinch() -> None:

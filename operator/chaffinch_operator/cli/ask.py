@@ -36,8 +36,9 @@ async def _answer(session: Session, gateway: Gateway, name: str, request: str, s
         await session.world.sleep(_EVERY_SECONDS)
 
 
-def _tell(session: Session, rollout: Rollout, verb: str, request: str, answer: ActionStatus | None,
-          seconds: float) -> int:
+def _tell(
+    session: Session, rollout: Rollout, verb: str, request: str, answer: ActionStatus | None, seconds: float
+) -> int:
     result = "unanswered" if answer is None else "accepted" if answer.accepted else "refused"
     message = answer.message if answer else f"no answer from the operator in {seconds:g} s"
     if session.wants_data:
@@ -47,8 +48,9 @@ def _tell(session: Session, rollout: Rollout, verb: str, request: str, answer: A
     if answer is None:
         session.warn(f"error: {rollout.key}: {message}; the request stands and is carried out once it is back")
         session.warn(f"hint: is it running? {OPERATOR_PODS}")
-        session.warn("hint: to withdraw: "
-                     f"kubectl annotate canaryrollout {rollout.name}{session.where} {ANNOTATION_ACTION}-")
+        session.warn(
+            f"hint: to withdraw: kubectl annotate canaryrollout {rollout.name}{session.where} {ANNOTATION_ACTION}-"
+        )
     elif result == "refused":
         session.warn(f"error: {rollout.key}: {verb} refused. {message}".rstrip())
         session.warn(f"hint: what is going on: kubectl chaffinch status {rollout.name}{session.where}")

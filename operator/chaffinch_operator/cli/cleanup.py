@@ -97,13 +97,18 @@ async def _refuse_beside_operator(session: Session, gateway: Gateway) -> None:
     for lease in leases:
         spec = lease.get("spec", {})
         renewed = parse(str(spec.get("renewTime", "")))
-        if lease["metadata"]["name"] == _LEASE_NAME and spec.get("holderIdentity") and renewed is not None and (
-                session.world.now() - renewed < _LEASE_IS_FRESH):
+        if (
+            lease["metadata"]["name"] == _LEASE_NAME
+            and spec.get("holderIdentity")
+            and renewed is not None
+            and (session.world.now() - renewed < _LEASE_IS_FRESH)
+        ):
             raise DeclinedError(
                 f"an operator is running ({spec['holderIdentity']}, in {lease['metadata']['namespace']}): "
                 "it would undo this",
                 "delete the CanaryRollout instead, the operator cleans up; or scale the operator down first; "
-                "or insist with --force")
+                "or insist with --force",
+            )
 
 
 def _confirm(session: Session, rollouts: list[Rollout], request: Request) -> None:
@@ -157,17 +162,28 @@ async def _drain_route(gateway: Gateway, rollout: Rollout, report: Report) -> No
         if rules is None:
             continue
         name = route["metadata"]["name"]
-        await gateway.patch(HTTPROUTES, name, rollout.namespace, [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": route["metadata"]["resourceVersion"]},
-            {"op": "replace", "path": "/spec/rules", "value": rules}], manager=FIELD_MANAGER)
+        await gateway.patch(
+            HTTPROUTES,
+            name,
+            rollout.namespace,
+            [
+                {"op": "test", "path": "/metadata/resourceVersion", "value": route["metadata"]["resourceVersion"]},
+                {"op": "replace", "path": "/spec/rules", "value": rules},
+            ],
+            manager=FIELD_MANAGER,
+        )
         report.did(HTTPROUTES, rollout.namespace, name, "all traffic to stable")
 
 
 def without_backend(route: Object, service: str) -> list[Object] | None:
     """The route's rules without that Service; None when it is in none of them."""
     rules = route.get("spec", {}).get("rules", [])
-    kept = [{**rule, "backendRefs": [b for b in rule["backendRefs"] if b.get("name") != service]}
-            if rule.get("backendRefs") else rule for rule in rules]
+    kept = [
+        {**rule, "backendRefs": [b for b in rule["backendRefs"] if b.get("name") != service]}
+        if rule.get("backendRefs")
+        else rule
+        for rule in rules
+    ]
     return None if kept == rules else kept
 
 
@@ -200,20 +216,29 @@ async def _restore_service(session: Session, gateway: Gateway, rollout: Rollout,
     isolated = rollout.status.isolated_hash
     if not isolated:
         return
-    await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {"status": {"isolatedHash": ""}},
-                        subresource="status", manager=FIELD_MANAGER)
+    await gateway.patch(
+        CANARYROLLOUTS,
+        rollout.name,
+        rollout.namespace,
+        {"status": {"isolatedHash": ""}},
+        subresource="status",
+        manager=FIELD_MANAGER,
+    )
     for attempt in range(_ATTEMPTS):
         service = await gateway.get(SERVICES, rollout.service, rollout.namespace)
         if service is None or service.get("spec", {}).get("selector", {}).get(_HASH) != isolated:
             return
-        after = await gateway.patch(SERVICES, rollout.service, rollout.namespace, _widening(attempt),
-                                    manager=FIELD_MANAGER)
+        after = await gateway.patch(
+            SERVICES, rollout.service, rollout.namespace, _widening(attempt), manager=FIELD_MANAGER
+        )
         if _HASH not in after["spec"]["selector"]:
             report.did(SERVICES, rollout.namespace, rollout.service, f"selects all its pods again, not only {isolated}")
             return
         await session.world.sleep(_PAUSE_SECONDS)
-    raise Conflict(f"{_HASH} comes back into the selector: is an operator still running?",
-                   SERVICES.key(rollout.namespace, rollout.service))
+    raise Conflict(
+        f"{_HASH} comes back into the selector: is an operator still running?",
+        SERVICES.key(rollout.namespace, rollout.service),
+    )
 
 
 def _widening(attempt: int) -> Object:
@@ -231,11 +256,19 @@ async def _strip_finalizer(gateway: Gateway, rollout: Rollout, report: Report) -
     if obj is None or FINALIZER not in finalizers:
         return
     kept = [f for f in finalizers if f != FINALIZER]
-    await gateway.patch(CANARYROLLOUTS, rollout.name, rollout.namespace, {
-        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}},
-        manager=FIELD_MANAGER)
-    report.did(CANARYROLLOUTS, rollout.namespace, rollout.name,
-               "finalizer removed" + (", gone now" if rollout.deleting else "; it can be deleted now"))
+    await gateway.patch(
+        CANARYROLLOUTS,
+        rollout.name,
+        rollout.namespace,
+        {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}},
+        manager=FIELD_MANAGER,
+    )
+    report.did(
+        CANARYROLLOUTS,
+        rollout.namespace,
+        rollout.name,
+        "finalizer removed" + (", gone now" if rollout.deleting else "; it can be deleted now"),
+    )
 
 
 async def _tell_held(gateway: Gateway, rollout: Rollout, report: Report) -> None:
@@ -248,7 +281,8 @@ async def _tell_held(gateway: Gateway, rollout: Rollout, report: Report) -> None
     first = "" if rollout.deleting else f"kubectl delete canaryrollout {rollout.name} -n {rollout.namespace} && "
     report.commands.append(
         f"Deployment {rollout.namespace}/{rollout.target} is still held; to release its template: "
-        f"{first}kubectl rollout resume deployment/{rollout.target} -n {rollout.namespace}")
+        f"{first}kubectl rollout resume deployment/{rollout.target} -n {rollout.namespace}"
+    )
 
 
 async def _unlabel_if_last(gateway: Gateway, namespace: str, report: Report) -> None:
@@ -260,8 +294,9 @@ async def _unlabel_if_last(gateway: Gateway, namespace: str, report: Report) -> 
     if obj is None or LABEL_HOLD not in obj["metadata"].get("labels", {}):
         return
     try:
-        await gateway.patch(NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: None}}},
-                            manager=FIELD_MANAGER)
+        await gateway.patch(
+            NAMESPACES, namespace, None, {"metadata": {"labels": {LABEL_HOLD: None}}}, manager=FIELD_MANAGER
+        )
     except NotFound:
         return
     report.did(NAMESPACES, None, namespace, f"label {LABEL_HOLD} removed: templates are not held any more")

@@ -45,8 +45,16 @@ def teach_shells() -> None:
 
 def rollout_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names that start so. kubectl is asked: it answers in a tenth of the time our own client takes to load."""
-    command = ["kubectl", "get", "canaryrollouts.chaffinch.dev", "-o", "name", "--request-timeout", f"{_SECONDS}s",
-               *_place(ctx)]
+    command = [
+        "kubectl",
+        "get",
+        "canaryrollouts.chaffinch.dev",
+        "-o",
+        "name",
+        "--request-timeout",
+        f"{_SECONDS}s",
+        *_place(ctx),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):

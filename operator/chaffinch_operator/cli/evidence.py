@@ -140,14 +140,18 @@ def _view(status: GateStatus, gate: ResolvedGate | None, thresholds: Thresholds 
     counting = thresholds if gate and gate.kind in COUNTING else None
     design = gate and (gate.count or gate.rate)
     return GateView(
-        status=status, kind=gate.kind if gate else None,
+        status=status,
+        kind=gate.kind if gate else None,
         harm_ratio=gate.count.harm_ratio if gate and gate.count else 1.0,
         safe_below=gate.count.safe_below if gate and gate.count else None,
         margin_ratio=design.margin_ratio if design else 1.0,
         max_ratio=gate.rate.max_ratio if gate and gate.rate else None,
         harm=_harm_meter(status, counting.harm) if counting else None,
         safe=_meter(number(status.log_e_safe), counting.safe) if counting else None,
-        ratio=number(status.ratio), interval=_interval(status.interval), p_value=number(status.p_value))
+        ratio=number(status.ratio),
+        interval=_interval(status.interval),
+        p_value=number(status.p_value),
+    )
 
 
 def _harm_meter(status: GateStatus, threshold: float) -> Meter | None:

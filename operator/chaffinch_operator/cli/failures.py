@@ -57,16 +57,21 @@ def explain(error: ChaffinchError, cluster: str) -> CliError:
     if isinstance(error, KindMissing):
         return _kind_missing(error, cluster)
     if isinstance(error, Unavailable):
-        return DeclinedError(f"cannot reach the API server of {cluster}: {error.message}",
-                             "check --context and --kubeconfig, the network, and your login: kubectl version")
+        return DeclinedError(
+            f"cannot reach the API server of {cluster}: {error.message}",
+            "check --context and --kubeconfig, the network, and your login: kubectl version",
+        )
     if isinstance(error, Refused) and error.status == 403:
-        return DeclinedError(f"forbidden: {error.message}",
-                             f"ask for a role on {GROUP}: chaffinch-viewer looks, chaffinch-editor acts")
+        return DeclinedError(
+            f"forbidden: {error.message}", f"ask for a role on {GROUP}: chaffinch-viewer looks, chaffinch-editor acts"
+        )
     return DeclinedError(str(error))
 
 
 def _kind_missing(error: KindMissing, cluster: str) -> CliError:
     if error.resource != CANARYROLLOUTS.name:
         return DeclinedError(str(error))
-    return DeclinedError(f"{cluster} does not know CanaryRollouts: Chaffinch is not installed there",
-                         "install it (README.md), or choose another cluster with --context")
+    return DeclinedError(
+        f"{cluster} does not know CanaryRollouts: Chaffinch is not installed there",
+        "install it (README.md), or choose another cluster with --context",
+    )

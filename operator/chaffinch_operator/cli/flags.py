@@ -46,21 +46,31 @@ class Flags:
 
 
 _TYPES: dict[str, Any] = {
-    "namespace": Annotated[str | None, typer.Option(
-        "--namespace", "-n", metavar="NAME", help="Namespace; default: the context's.", rich_help_panel=PANEL)],
-    "context": Annotated[str | None, typer.Option(
-        "--context", metavar="NAME", help="Context of the kubeconfig.", rich_help_panel=PANEL)],
-    "kubeconfig": Annotated[str | None, typer.Option(
-        "--kubeconfig", metavar="FILE", help="Path of the kubeconfig.", rich_help_panel=PANEL)],
-    "output": Annotated[Output | None, typer.Option(
-        "--output", "-o", help="Print data, or a wider table.", rich_help_panel=PANEL)],
-    "no_color": Annotated[bool | None, typer.Option(
-        "--no-color", help="No colours; the variable NO_COLOR does it too.", rich_help_panel=PANEL)],
+    "namespace": Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Namespace; default: the context's.", rich_help_panel=PANEL
+        ),
+    ],
+    "context": Annotated[
+        str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.", rich_help_panel=PANEL)
+    ],
+    "kubeconfig": Annotated[
+        str | None, typer.Option("--kubeconfig", metavar="FILE", help="Path of the kubeconfig.", rich_help_panel=PANEL)
+    ],
+    "output": Annotated[
+        Output | None, typer.Option("--output", "-o", help="Print data, or a wider table.", rich_help_panel=PANEL)
+    ],
+    "no_color": Annotated[
+        bool | None,
+        typer.Option("--no-color", help="No colours; the variable NO_COLOR does it too.", rich_help_panel=PANEL),
+    ],
 }
 
 
 def with_flags(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
     """Make a command of `async (session, ...) -> exit code`: it gets the shared options and words for its errors."""
+
     def run(ctx: typer.Context, **given: Any) -> None:  # noqa: ANN401 -- typer's
         flags = Flags(**{name: given.pop(name) for name in _TYPES}).over(ctx.meta.get(_META, Flags()))
         code = 0
@@ -77,6 +87,7 @@ def with_flags(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[...
 
 def global_flags(callback: Callable[[], None]) -> Callable[..., None]:
     """Let the shared options stand before the command's name too."""
+
     def run(ctx: typer.Context, **given: Any) -> None:  # noqa: ANN401 -- typer's
         ctx.meta[_META] = Flags(**given)
         callback()

@@ -30,6 +30,7 @@ _REPAIRS = {
 
 def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
     """The moves there are, likeliest first; `where` is what a command needs to find the object, such as " -n shop"."""
+
     def run(verb: str) -> str:
         name, _, option = verb.partition(" ")
         return f"kubectl chaffinch {name} {rollout.name}{where} {option}".rstrip()
@@ -47,9 +48,12 @@ def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
 
 def _at_rest(rollout: Rollout, run: Callable[[str], str]) -> tuple[Hint, ...]:
     if rollout.is_doing(Action.REJECTED):
-        return (Hint("see why", run("explain")), Hint("try the same candidate again", run("retry")),
-                Hint("release it all the same, at your own risk", run("promote --force")),
-                Hint("or change the Deployment's template; setting it back to stable's releases the hold"))
+        return (
+            Hint("see why", run("explain")),
+            Hint("try the same candidate again", run("retry")),
+            Hint("release it all the same, at your own risk", run("promote --force")),
+            Hint("or change the Deployment's template; setting it back to stable's releases the hold"),
+        )
     if outcome_of(rollout) is Outcome.STALLED:
         return (Hint(_repair(rollout)),)
     if rollout.is_doing(Action.IDLE):

@@ -31,8 +31,9 @@ class Place:
         return f'context "{self.context}"' if self.context else "this pod's cluster"
 
 
-def find_place(environ: Mapping[str, str], kubeconfig: str | None, context: str | None,
-               in_cluster: Path = IN_CLUSTER) -> Place:
+def find_place(
+    environ: Mapping[str, str], kubeconfig: str | None, context: str | None, in_cluster: Path = IN_CLUSTER
+) -> Place:
     """Resolve --kubeconfig, KUBECONFIG, ~/.kube/config and --context, in kubectl's order."""
     home = Path(environ.get("HOME") or Path.home())
     searched = kubeconfig or environ.get("KUBECONFIG") or str(home / ".kube" / "config")
@@ -50,19 +51,25 @@ def find_place(environ: Mapping[str, str], kubeconfig: str | None, context: str 
 def _pod(searched: str, in_cluster: Path) -> Place:
     if in_cluster.is_file():
         return Place("", "", in_cluster.read_text().strip() or _DEFAULT_NAMESPACE)
-    raise DeclinedError(f"there is no kubeconfig at {searched}",
-                        "name one with --kubeconfig, or set KUBECONFIG as for kubectl")
+    raise DeclinedError(
+        f"there is no kubeconfig at {searched}", "name one with --kubeconfig, or set KUBECONFIG as for kubectl"
+    )
 
 
 def _namespace(documents: list[dict[str, Any]], context: str) -> str:
-    contexts = {entry.get("name", ""): entry.get("context") or {}
-                for document in reversed(documents) for entry in document.get("contexts") or []}
+    contexts = {
+        entry.get("name", ""): entry.get("context") or {}
+        for document in reversed(documents)
+        for entry in document.get("contexts") or []
+    }
     if not context:
         raise DeclinedError("the kubeconfig has no current context", "choose one: kubectl config use-context NAME")
     if context not in contexts:
         close = get_close_matches(context, contexts, n=1) or sorted(contexts)[:5]
-        raise UsageProblemError(f'there is no context "{context}" in the kubeconfig',
-                                f"did you mean {listing(close, 'or')}?" if close else "")
+        raise UsageProblemError(
+            f'there is no context "{context}" in the kubeconfig',
+            f"did you mean {listing(close, 'or')}?" if close else "",
+        )
     return str(contexts[context].get("namespace") or _DEFAULT_NAMESPACE)
 
 

@@ -77,8 +77,9 @@ async def show_why(session: Session, name: str) -> int:
 async def watch_one(session: Session, name: str, watching: Watching) -> int:
     """Show one rollout until it is over (or for ever); the exit code tells how it ended."""
     if session.wants_data:
-        raise UsageProblemError("-w shows a screen; it cannot be combined with -o json or yaml",
-                                "ask again and again without -w")
+        raise UsageProblemError(
+            "-w shows a screen; it cannot be combined with -o json or yaml", "ask again and again without -w"
+        )
     async with session.cluster() as gateway:
         await session.find(gateway, name)
         with ExitStack() as stack:
@@ -135,7 +136,8 @@ async def _watch(session: Session, gateway: Gateway, name: str, watching: Watchi
         if watching.timeout_seconds is not None and spent >= watching.timeout_seconds:
             raise DeclinedError(
                 f"{rollout.key} is not over after {watching.timeout_seconds:g} s: it is {state_word(rollout)}",
-                f"see why: kubectl chaffinch explain {name}{session.where}")
+                f"see why: kubectl chaffinch explain {name}{session.where}",
+            )
     return OK
 
 

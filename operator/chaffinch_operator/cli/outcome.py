@@ -23,8 +23,13 @@ class Outcome(StrEnum):
     """Nothing goes on until a person repairs something."""
 
 
-STYLES = {Outcome.AT_REST: "green", Outcome.RUNNING: "cyan", Outcome.WAITING: "yellow", Outcome.ROLLED_BACK: "red",
-          Outcome.STALLED: "red"}
+STYLES = {
+    Outcome.AT_REST: "green",
+    Outcome.RUNNING: "cyan",
+    Outcome.WAITING: "yellow",
+    Outcome.ROLLED_BACK: "red",
+    Outcome.STALLED: "red",
+}
 VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "cyan", Verdict.NO_DATA: "yellow"}
 
 

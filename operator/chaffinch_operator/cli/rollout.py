@@ -92,13 +92,18 @@ def rollout_of(obj: Object) -> Rollout:
     spec, unknown = read(CanaryRolloutSpec, raw_spec)
     status, left_out = read(CanaryRolloutStatus, raw_status)
     return Rollout(
-        name=str(meta.get("name", "")), namespace=str(meta.get("namespace", "")),
-        generation=int(meta.get("generation", 0)), created=parse(str(meta.get("creationTimestamp", ""))),
+        name=str(meta.get("name", "")),
+        namespace=str(meta.get("namespace", "")),
+        generation=int(meta.get("generation", 0)),
+        created=parse(str(meta.get("creationTimestamp", ""))),
         deleting="deletionTimestamp" in meta,
         target=str(_mapping(raw_spec, "targetRef").get("name", "")),
         service=str(_mapping(raw_spec, "serviceRef").get("name", "")),
-        spec=spec, status=status or CanaryRolloutStatus(), raw_status=raw_status,
-        left_out=(*(f"spec.{path}" for path in unknown), *(f"status.{path}" for path in left_out)))
+        spec=spec,
+        status=status or CanaryRolloutStatus(),
+        raw_status=raw_status,
+        left_out=(*(f"spec.{path}" for path in unknown), *(f"status.{path}" for path in left_out)),
+    )
 
 
 def _mapping(obj: Object, key: str) -> Object:

@@ -39,8 +39,15 @@ def console_for(stream: TextIO, *, colour: bool = True, width: int | None = None
 
     plain = {} if colour else {"no_color": True, "color_system": None}
     terminal = stream.isatty()
-    return Console(file=stream, width=width or (None if terminal else WIDEST), highlight=False, soft_wrap=False,
-                   emoji=False, markup=False, **plain)  # type: ignore[arg-type] # one dict of two types
+    return Console(
+        file=stream,
+        width=width or (None if terminal else WIDEST),
+        highlight=False,
+        soft_wrap=False,
+        emoji=False,
+        markup=False,
+        **plain,
+    )  # type: ignore[arg-type] # one dict of two types
 
 
 def glyphs_for(console: "Console") -> Glyphs:
@@ -78,9 +85,16 @@ def _without_edge(console: "Console") -> "Console":
     """A console with the same colours and no width to speak of."""
     from rich.console import Console  # noqa: PLC0415 -- keeps --help quick
 
-    return Console(file=StringIO(), width=WIDEST, force_terminal=console.is_terminal, no_color=console.no_color,
-                   color_system=console.color_system, highlight=False, emoji=False,  # type: ignore[arg-type] # str
-                   markup=False)
+    return Console(
+        file=StringIO(),
+        width=WIDEST,
+        force_terminal=console.is_terminal,
+        no_color=console.no_color,
+        color_system=console.color_system,
+        highlight=False,
+        emoji=False,  # type: ignore[arg-type] # str
+        markup=False,
+    )
 
 
 @contextmanager

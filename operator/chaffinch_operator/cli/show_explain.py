@@ -69,8 +69,9 @@ def decision_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
 def _gate_title(view: GateView, look: Look) -> Text:
     style = VERDICT_STYLES[view.verdict]
     meaning = f", {_MEANINGS[view.verdict]}" if view.kind in COUNTING else ""
-    text = Text.assemble((f"{mark(view.verdict, look.glyphs)} ", style), (view.name, "bold"), ": ",
-                         (str(view.verdict), style), meaning)
+    text = Text.assemble(
+        (f"{mark(view.verdict, look.glyphs)} ", style), (view.name, "bold"), ": ", (str(view.verdict), style), meaning
+    )
     return text.append(" (dry run: it never acts)") if view.status.dry_run else text
 
 
@@ -100,17 +101,21 @@ def harm_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
     """Evidence of harm against what it takes, in plain words."""
     shared = f" shared by {thresholds.sharing} gates" if thresholds.sharing > 1 else ""
     verb = "reached" if meter.reached else "is below"
-    return (f"Harm: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
-            f"(alpha {thresholds.alpha:g}{shared}). The chance of ever seeing this much from {_harmless(view)} "
-            f"is at most {words.chance(meter.chance)}; harm is proven at {words.chance(meter.limit)}.")
+    return (
+        f"Harm: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
+        f"(alpha {thresholds.alpha:g}{shared}). The chance of ever seeing this much from {_harmless(view)} "
+        f"is at most {words.chance(meter.chance)}; harm is proven at {words.chance(meter.limit)}."
+    )
 
 
 def safe_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:
     """Evidence of safety against what it takes, in plain words."""
     verb = "reached" if meter.reached else "is below"
-    return (f"Safety: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
-            f"(beta {thresholds.beta:g}). The chance of seeing this much from {_unsafe(view)} is at most "
-            f"{words.chance(meter.chance)}; safety is proven at {words.chance(meter.limit)}.")
+    return (
+        f"Safety: evidence {words.e_value(meter.log_e)} {verb} the {words.e_value(meter.threshold)} it takes "
+        f"(beta {thresholds.beta:g}). The chance of seeing this much from {_unsafe(view)} is at most "
+        f"{words.chance(meter.chance)}; safety is proven at {words.chance(meter.limit)}."
+    )
 
 
 def _harmless(view: GateView) -> str:
@@ -149,8 +154,11 @@ def _waits_for(rollout: Rollout) -> str:
     views = [view for view in gate_views(rollout) if view.undecided]
     ahead = len(rollout.steps) - rollout.status.step.index - 1
     steps = f"{ahead} more step{'s' if ahead > 1 else ''}" if ahead > 0 and not rollout.is_doing(Action.HOLD) else ""
-    gates = f"the gates {words.listing([v.name for v in views])}" if len(views) > 1 else (
-        f"the gate {views[0].name}" if views else "")
+    gates = (
+        f"the gates {words.listing([v.name for v in views])}"
+        if len(views) > 1
+        else (f"the gate {views[0].name}" if views else "")
+    )
     wanted = words.listing([text for text in (steps, gates and f"a verdict of {gates}") if text])
     if not wanted:
         return "Next, the candidate is promoted."

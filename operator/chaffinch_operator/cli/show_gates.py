@@ -32,14 +32,19 @@ def gate_block(view: GateView, glyphs: Glyphs) -> Iterator[RenderableType]:
 
 def mark(verdict: Verdict, glyphs: Glyphs) -> str:
     """One character for a verdict."""
-    return {Verdict.PASS: glyphs.done, Verdict.FAIL: glyphs.failed, Verdict.INCONCLUSIVE: glyphs.undecided,
-            Verdict.NO_DATA: glyphs.unknown}[verdict]
+    return {
+        Verdict.PASS: glyphs.done,
+        Verdict.FAIL: glyphs.failed,
+        Verdict.INCONCLUSIVE: glyphs.undecided,
+        Verdict.NO_DATA: glyphs.unknown,
+    }[verdict]
 
 
 def _title(view: GateView, glyphs: Glyphs, tail: str) -> RenderableType:
     style = VERDICT_STYLES[view.verdict]
-    text = Text.assemble((f"  {mark(view.verdict, glyphs)} ", style), (view.name, "bold"), "  ",
-                         (str(view.verdict), style))
+    text = Text.assemble(
+        (f"  {mark(view.verdict, glyphs)} ", style), (view.name, "bold"), "  ", (str(view.verdict), style)
+    )
     if view.status.dry_run:
         text.append(" (dry run)", style="dim")
     line = Table.grid(padding=(0, 2))
@@ -61,8 +66,9 @@ def evidence_bar(label: str, meter: Meter, style: str, glyphs: Glyphs) -> Text:
     """How far evidence is on its (logarithmic) way to its threshold."""
     full = int(meter.progress * _BAR)
     number = f"{words.e_value(meter.log_e)} of {words.e_value(meter.threshold)}"
-    return Text.assemble((f"{label} ", "dim"), (glyphs.full * full, style), (glyphs.empty * (_BAR - full), "dim"),
-                         f" {number:<13}")
+    return Text.assemble(
+        (f"{label} ", "dim"), (glyphs.full * full, style), (glyphs.empty * (_BAR - full), "dim"), f" {number:<13}"
+    )
 
 
 def counts_line(view: GateView) -> str:

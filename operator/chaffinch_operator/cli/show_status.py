@@ -69,14 +69,21 @@ def notes(rollout: Rollout) -> Iterator[str]:
     if rollout.outdated:
         yield "The spec was changed; the operator has not looked at it yet."
     if rollout.left_out:
-        yield (f"This kubectl-chaffinch does not understand {words.listing(rollout.left_out)}: "
-               "the operator is of another version.")
+        yield (
+            f"This kubectl-chaffinch does not understand {words.listing(rollout.left_out)}: "
+            "the operator is of another version."
+        )
 
 
 def _header(rollout: Rollout, look: Look) -> RenderableType:
     style = STYLES[outcome_of(rollout)]
-    title = Text.assemble((rollout.key, "bold"), "  ", (state_word(rollout), f"bold {style}"), "  ",
-                          (f"deployment/{rollout.target}", "dim"))
+    title = Text.assemble(
+        (rollout.key, "bold"),
+        "  ",
+        (state_word(rollout), f"bold {style}"),
+        "  ",
+        (f"deployment/{rollout.target}", "dim"),
+    )
     age = words.duration((look.now - rollout.created).total_seconds()) if rollout.created else ""
     line = Table.grid(expand=False, padding=(0, 2))
     line.add_row(title, Text(f"age {age}" if age else "", style="dim"))
@@ -139,8 +146,7 @@ def _matters(kind: str, status: str) -> bool:
 
 
 def _revision(revision: Revision) -> Text:
-    return Text(revision.image or "(no image)").append(
-        f"  {revision.hash or revision.digest[:10]}", style="dim")
+    return Text(revision.image or "(no image)").append(f"  {revision.hash or revision.digest[:10]}", style="dim")
 
 
 def _weight(rollout: Rollout, glyphs: Glyphs) -> Text:
@@ -158,8 +164,11 @@ def weight_bar(applied: int, desired: int, glyphs: Glyphs) -> Text:
     """The canary's share as a bar; what is decided but not applied yet is shaded."""
     done = round(applied * _WEIGHT_BAR / 100)
     wanted = max(done, round(desired * _WEIGHT_BAR / 100))
-    return Text.assemble((glyphs.full * done, "cyan"), (glyphs.part * (wanted - done), "cyan"),
-                         (glyphs.empty * (_WEIGHT_BAR - wanted), "dim"))
+    return Text.assemble(
+        (glyphs.full * done, "cyan"),
+        (glyphs.part * (wanted - done), "cyan"),
+        (glyphs.empty * (_WEIGHT_BAR - wanted), "dim"),
+    )
 
 
 def _steps(rollout: Rollout, look: Look) -> Text:
@@ -207,7 +216,8 @@ def _rule(thresholds: Thresholds) -> Text:
     return Text.assemble(
         ("Gates", "bold"),
         (f"  fail at evidence {words.e_value(thresholds.harm)} (alpha {thresholds.alpha:g}{shared})", "dim"),
-        (f", pass at {words.e_value(thresholds.safe)} (beta {thresholds.beta:g})", "dim"))
+        (f", pass at {words.e_value(thresholds.safe)} (beta {thresholds.beta:g})", "dim"),
+    )
 
 
 def _history(history: Iterable[HistoryEntry], look: Look) -> RenderableType:
@@ -218,13 +228,16 @@ def _history(history: Iterable[HistoryEntry], look: Look) -> RenderableType:
     table.add_column(style="dim")
     for entry in list(history)[:_HISTORY]:
         image = entry.image.rsplit("/", 1)[-1]
-        table.add_row(f"{words.duration(elapsed(entry.at, look.now))} ago", entry.result, image,
-                      entry.message or entry.reason)
+        table.add_row(
+            f"{words.duration(elapsed(entry.at, look.now))} ago", entry.result, image, entry.message or entry.reason
+        )
     return Group(Text("History", style="bold"), table)
 
 
 def _moves(moves: Sequence[Hint]) -> RenderableType:
     width = min(_COMMAND, max(len(move.command) for move in moves))
-    lines = (Text.assemble((f"{move.command:<{width}}  " if move.command else "", "bold"), (move.text, "dim"))
-             for move in moves)
+    lines = (
+        Text.assemble((f"{move.command:<{width}}  " if move.command else "", "bold"), (move.text, "dim"))
+        for move in moves
+    )
     return Group(Text("Next", style="bold"), *lines)

@@ -17,8 +17,9 @@ from chaffinch_operator.cli.rollout import Rollout
 _SHORT = {Verdict.FAIL: "fail", Verdict.NO_DATA: "no data", Verdict.INCONCLUSIVE: "open", Verdict.PASS: "pass"}
 
 
-def rollout_table(rollouts: Iterable[Rollout], now: datetime, *, namespaces: bool = False,
-                  wide: bool = False) -> RenderableType:
+def rollout_table(
+    rollouts: Iterable[Rollout], now: datetime, *, namespaces: bool = False, wide: bool = False
+) -> RenderableType:
     """One line per rollout, as `kubectl get` would."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
     for title in _titles(namespaces, wide):
@@ -70,10 +71,18 @@ def plain_line(rollout: Rollout) -> str:
     weight = rollout.status.weight
     observed = f" observed {weight.observed} %" if weight.observed else ""
     gates = " ".join(f"{gate.name}={gate.verdict}" for gate in rollout.status.gates)
-    return "  ".join(part for part in (
-        rollout.key, f"{rollout.action or 'Unseen'} ({rollout.reason or 'no status yet'})",
-        f"step {step_text(rollout)}", f"weight {weight.applied} of {weight.desired} %{observed}", gates,
-        rollout.sentence) if part)
+    return "  ".join(
+        part
+        for part in (
+            rollout.key,
+            f"{rollout.action or 'Unseen'} ({rollout.reason or 'no status yet'})",
+            f"step {step_text(rollout)}",
+            f"weight {weight.applied} of {weight.desired} %{observed}",
+            gates,
+            rollout.sentence,
+        )
+        if part
+    )
 
 
 def _image(revision: Revision | None) -> str:

@@ -32,8 +32,16 @@ class Gateway(Protocol):
         """Return all objects that match."""
         ...
 
-    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Object | Objects, *,
-                    subresource: str = "", manager: str = "") -> Object:
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Object | Objects,
+        *,
+        subresource: str = "",
+        manager: str = "",
+    ) -> Object:
         """Merge patch (dict) or JSON patch (list)."""
         ...
 
@@ -59,8 +67,9 @@ async def _open_cluster(place: Place) -> AsyncIterator[Gateway]:
         try:
             await stack.enter_async_context(kube)
         except Exception as error:
-            raise DeclinedError(f"cannot use the credentials of {place.cluster}: {error}",
-                                "does kubectl get namespaces work with it?") from error
+            raise DeclinedError(
+                f"cannot use the credentials of {place.cluster}: {error}", "does kubectl get namespaces work with it?"
+            ) from error
         yield kube
 
 

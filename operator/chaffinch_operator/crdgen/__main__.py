@@ -15,7 +15,8 @@ def main(arguments: Sequence[str]) -> int:
     """Return 0, or 1 when --check finds a stale file, or 2 when this is no checkout of the repository."""
     parser = argparse.ArgumentParser(
         prog="python -m chaffinch_operator.crdgen",
-        description="Write CRDs, RBAC, the Argo CD fragment and the reference pages from code.")
+        description="Write CRDs, RBAC, the Argo CD fragment and the reference pages from code.",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff when a file is stale")
     parser.add_argument("--root", type=Path, default=_ROOT, help="the repository (default: the one this code is in)")
     options = parser.parse_args(arguments)
@@ -35,8 +36,14 @@ def stale(root: Path, texts: dict[str, str]) -> Iterator[str]:
         path = root / name
         present = path.read_text(encoding="utf-8") if path.is_file() else ""
         if present != text:
-            yield "".join(difflib.unified_diff(present.splitlines(keepends=True), text.splitlines(keepends=True),
-                                               f"{name} (committed)", f"{name} (code)"))
+            yield "".join(
+                difflib.unified_diff(
+                    present.splitlines(keepends=True),
+                    text.splitlines(keepends=True),
+                    f"{name} (committed)",
+                    f"{name} (code)",
+                )
+            )
 
 
 def _check(root: Path, texts: dict[str, str]) -> int:

@@ -24,7 +24,8 @@ def config_map(kind: Kind, lua: Mapping[str, str]) -> dict[str, Any]:
     }
     key = f"{GROUP}_{kind.kind}"
     return {
-        "apiVersion": "v1", "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
         "metadata": {"name": "argocd-cm"},
         "data": {
             f"resource.customizations.health.{key}": lua["health.lua"],

@@ -43,10 +43,13 @@ class Kind:
 _READY = '.status.conditions[?(@.type=="Ready")]'
 
 CANARY_ROLLOUT = Kind(
-    kind="CanaryRollout", plural="canaryrollouts", short="cro",
+    kind="CanaryRollout",
+    plural="canaryrollouts",
+    short="cro",
     description="CanaryRollout releases a Deployment's new pod template step by step, only while always-valid tests on "
-                "live metrics find no harm. Otherwise it rolls back by itself.",
-    spec=CanaryRolloutSpec, status=CanaryRolloutStatus,
+    "live metrics find no harm. Otherwise it rolls back by itself.",
+    spec=CanaryRolloutSpec,
+    status=CanaryRolloutStatus,
     columns=(
         Column("Ready", f"{_READY}.status"),
         Column("Reason", f"{_READY}.reason"),
@@ -70,14 +73,25 @@ def definition(kind: Kind) -> dict[str, Any]:
         "metadata": {"name": kind.crd_name, "labels": {"app.kubernetes.io/part-of": "chaffinch"}},
         "spec": {
             "group": GROUP,
-            "names": {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural,
-                      "singular": kind.kind.lower(), "shortNames": [kind.short], "categories": ["chaffinch"]},
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [kind.short],
+                "categories": ["chaffinch"],
+            },
             "scope": "Namespaced",
-            "versions": [{
-                "name": VERSION, "served": True, "storage": True, "subresources": {"status": {}},
-                "additionalPrinterColumns": [_column(column) for column in kind.columns],
-                "schema": {"openAPIV3Schema": _root(kind)},
-            }],
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(column) for column in kind.columns],
+                    "schema": {"openAPIV3Schema": _root(kind)},
+                }
+            ],
         },
     }
 

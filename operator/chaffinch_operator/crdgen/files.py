@@ -17,7 +17,8 @@ def generated(root: Path) -> dict[str, str]:
         "manifests/base/user_roles.yaml": yaml_text(*user_roles()),
         "manifests/argocd/argocd-cm.yaml": yaml_text(argocd.config_map(CANARY_ROLLOUT, _lua(root, CANARY_ROLLOUT))),
         "docs/reference/reasons.md": reasons_page.page(
-            (root / "operator/chaffinch_operator/canary/reasons.py").read_text(encoding="utf-8")),
+            (root / "operator/chaffinch_operator/canary/reasons.py").read_text(encoding="utf-8")
+        ),
         "docs/reference/rbac.md": rbac_page.page(),
     }
     for kind in KINDS:

@@ -20,15 +20,38 @@ They are added to the built-in ClusterRoles, so a namespace's editors can use Ca
 
 def page() -> str:
     """Return the page."""
-    users = [(f"`{role.name}`", ", ".join(role.aggregate_to), "; ".join(
-        f"{', '.join(rule.verbs)} {', '.join(rule.resources)}" for rule in role.rules)) for role in USER_ROLES]
-    return "\n".join([
-        _INTRO, "## In every namespace\n", _rules(CLUSTER_RULES), "## In its own namespace\n", _rules(LEASE_RULES),
-        _USERS, table(("ClusterRole", "Added to", "May"), users)])
+    users = [
+        (
+            f"`{role.name}`",
+            ", ".join(role.aggregate_to),
+            "; ".join(f"{', '.join(rule.verbs)} {', '.join(rule.resources)}" for rule in role.rules),
+        )
+        for role in USER_ROLES
+    ]
+    return "\n".join(
+        [
+            _INTRO,
+            "## In every namespace\n",
+            _rules(CLUSTER_RULES),
+            "## In its own namespace\n",
+            _rules(LEASE_RULES),
+            _USERS,
+            table(("ClusterRole", "Added to", "May"), users),
+        ]
+    )
 
 
 def _rules(rules: Sequence[Rule]) -> str:
-    return table(("API group", "Resources", "Verbs", "Why"), [
-        (rule.group or "core", ", ".join(f"`{name}`" for name in rule.resources)
-         + (f" named {', '.join(f'`{name}`' for name in rule.names)}" if rule.names else ""),
-         ", ".join(rule.verbs), rule.why) for rule in rules])
+    return table(
+        ("API group", "Resources", "Verbs", "Why"),
+        [
+            (
+                rule.group or "core",
+                ", ".join(f"`{name}`" for name in rule.resources)
+                + (f" named {', '.join(f'`{name}`' for name in rule.names)}" if rule.names else ""),
+                ", ".join(rule.verbs),
+                rule.why,
+            )
+            for rule in rules
+        ],
+    )

@@ -45,8 +45,13 @@ def constants(source: str, enum: str) -> list[Constant]:
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)):
             continue
         above = [text for line, text in comments if body[0].lineno < line < node.lineno]
-        found.append(Constant(str(node.value.value), _docstring(after, f"{enum}.{ast.unparse(node.targets[0])}"),
-                              above[-1] if above else ""))
+        found.append(
+            Constant(
+                str(node.value.value),
+                _docstring(after, f"{enum}.{ast.unparse(node.targets[0])}"),
+                above[-1] if above else "",
+            )
+        )
     return found
 
 
@@ -54,10 +59,16 @@ def page(source: str) -> str:
     """Return the page."""
     sections = [
         _INTRO,
-        "## Actions\n", table(("Action", "Meaning", "A canary exists"),
-                               [(f"`{c.value}`", c.meaning, "yes" if Action(c.value) in IN_FLIGHT else "")
-                                for c in constants(source, "Action")]),
-        "## Reasons\n\n*Stalled* reasons wait for a person: `Stalled=True`.\n", _reasons(constants(source, "Reason")),
+        "## Actions\n",
+        table(
+            ("Action", "Meaning", "A canary exists"),
+            [
+                (f"`{c.value}`", c.meaning, "yes" if Action(c.value) in IN_FLIGHT else "")
+                for c in constants(source, "Action")
+            ],
+        ),
+        "## Reasons\n\n*Stalled* reasons wait for a person: `Stalled=True`.\n",
+        _reasons(constants(source, "Reason")),
         _VERDICTS,
     ]
     return "\n".join(sections).rstrip() + "\n"
@@ -66,12 +77,17 @@ def page(source: str) -> str:
 def _reasons(reasons: list[Constant]) -> str:
     groups = list(dict.fromkeys(reason.group for reason in reasons))
     return "\n".join(
-        f"### {group[:1].upper()}{group[1:]}\n\n" + table(
+        f"### {group[:1].upper()}{group[1:]}\n\n"
+        + table(
             ("Reason", "Meaning", "Stalled"),
-            [(f"`{r.value}`", r.meaning, "yes" if Reason(r.value) in STALLED else "")
-             for r in reasons if r.group == group])
-        for group in groups)
-
+            [
+                (f"`{r.value}`", r.meaning, "yes" if Reason(r.value) in STALLED else "")
+                for r in reasons
+                if r.group == group
+            ],
+        )
+        for group in groups
+    )
 
 
 def _docstring(node: ast.stmt | None, name: str) -> str:

@@ -52,9 +52,13 @@ def _objects(schema: Schema, root: str) -> Iterator[str]:
         if path:
             yield f"### {root}{path}\n"
         required = node.get("required", [])
-        yield table(("Field", "Type", "Default", "Meaning"), [
-            (f"`{name}`", _type(child), _default(child), _meaning(child, name in required))
-            for name, child in node["properties"].items()])
+        yield table(
+            ("Field", "Type", "Default", "Meaning"),
+            [
+                (f"`{name}`", _type(child), _default(child), _meaning(child, name in required))
+                for name, child in node["properties"].items()
+            ],
+        )
 
 
 def _type(node: Schema) -> str:
@@ -79,5 +83,8 @@ def _meaning(node: Schema, required: bool) -> str:
 
 
 def _rules(root: Schema) -> str:
-    return "".join(f"- `{path.removeprefix('.')}`: {rule['message']}\n"
-                   for path, node in walk(root) for rule in node.get("x-kubernetes-validations", []))
+    return "".join(
+        f"- `{path.removeprefix('.')}`: {rule['message']}\n"
+        for path, node in walk(root)
+        for rule in node.get("x-kubernetes-validations", [])
+    )

@@ -43,7 +43,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _binding(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {
-        "apiVersion": f"{_API}/v1", "kind": f"{kind}Binding", "metadata": metadata,
+        "apiVersion": f"{_API}/v1",
+        "kind": f"{kind}Binding",
+        "metadata": metadata,
         "roleRef": {"apiGroup": _API, "kind": kind, "name": OPERATOR},
         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}],
     }

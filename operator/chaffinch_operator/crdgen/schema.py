@@ -14,9 +14,26 @@ from pydantic import BaseModel
 Schema = dict[str, Any]
 
 _KEPT = (
-    "description", "type", "format", "enum", "default", "pattern", "minLength", "maxLength", "minimum",
-    "exclusiveMinimum", "maximum", "exclusiveMaximum", "minItems", "maxItems", "x-kubernetes-list-type",
-    "x-kubernetes-list-map-keys", "x-kubernetes-validations", "required", "properties", "items",
+    "description",
+    "type",
+    "format",
+    "enum",
+    "default",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "exclusiveMinimum",
+    "maximum",
+    "exclusiveMaximum",
+    "minItems",
+    "maxItems",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-validations",
+    "required",
+    "properties",
+    "items",
 )
 _DROPPED = frozenset({"title", "additionalProperties", "$defs"})
 

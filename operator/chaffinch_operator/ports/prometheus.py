@@ -56,8 +56,14 @@ class Prometheus(Protocol):
 class HttpPrometheus:
     """Adapter over HTTP: one session, bounded answers, equal (query, moment) asked once."""
 
-    def __init__(self, address: str, *, session: aiohttp.ClientSession, seconds: float = 10.0,
-                 headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        session: aiohttp.ClientSession,
+        seconds: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._url = f"{address.rstrip('/')}/api/v1/query"
         self._address = address
         self._session = session
@@ -84,8 +90,10 @@ class HttpPrometheus:
     async def _ask(self, query: str, at: datetime) -> list[Sample]:
         form = {"query": query, "time": f"{at.timestamp():.3f}", "timeout": f"{self._seconds:g}s"}
         try:
-            async with asyncio.timeout(self._seconds), self._session.post(
-                    self._url, data=form, headers=self._headers, allow_redirects=False) as response:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._session.post(self._url, data=form, headers=self._headers, allow_redirects=False) as response,
+            ):
                 return self._samples(response.status, await _bounded(response))
         except TimeoutError as error:
             raise ProviderUnreachable(f"{self._address} did not answer within {self._seconds:g} s") from error
@@ -94,8 +102,10 @@ class HttpPrometheus:
 
     def _samples(self, status: int, raw: bytes) -> list[Sample]:
         if status in {401, 403}:
-            raise ProviderUnreachable(f"{self._address} wants credentials (HTTP {status}), of which there are none: "
-                                      "allow the operator to ask without, or name a proxy that adds them")
+            raise ProviderUnreachable(
+                f"{self._address} wants credentials (HTTP {status}), of which there are none: "
+                "allow the operator to ask without, or name a proxy that adds them"
+            )
         strange = f"{self._address} answered HTTP {status}, not as Prometheus does: check the address"
         try:
             body = json.loads(raw)
@@ -121,8 +131,9 @@ class PrometheusServers:
         self._session = aiohttp.ClientSession()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -144,8 +155,10 @@ def parse_vector(data: object) -> list[Sample]:
     """Read the `data` of an answer; BadQuery unless it is an instant vector of plain samples."""
     kind = data.get("resultType") if isinstance(data, dict) else None
     if not isinstance(data, dict) or kind != "vector":
-        raise BadQuery(f"the result is a {kind or 'nothing known'}, not an instant vector: "
-                       "select raw counters, without a range or a scalar")
+        raise BadQuery(
+            f"the result is a {kind or 'nothing known'}, not an instant vector: "
+            "select raw counters, without a range or a scalar"
+        )
     try:
         return [Sample(labels=dict(series["metric"]), value=float(series["value"][1])) for series in data["result"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:

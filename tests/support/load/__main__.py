@@ -29,8 +29,12 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--path", default="/")
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default 200)")
     parser.add_argument("--clients", type=int, default=24, help="connections at most (default 24)")
-    parser.add_argument("--new-connections", type=float, default=0.05,
-                        help="share of requests that close their connection (default 0.05)")
+    parser.add_argument(
+        "--new-connections",
+        type=float,
+        default=0.05,
+        help="share of requests that close their connection (default 0.05)",
+    )
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds until a request has failed (default 10)")
     parser.add_argument("--seconds", type=float, default=3600.0, help="end after this time (default 3600)")
     parser.add_argument("--output", type=Path, help="write the totals to this file as well")

@@ -22,8 +22,10 @@ class Goal:
     def request(self, *, keep: bool) -> bytes:
         """The request; without `keep` the other side is asked to close."""
         connection = "keep-alive" if keep else "close"
-        return (f"GET {self.path} HTTP/1.1\r\nhost: {self.host}\r\nuser-agent: chaffinch-load\r\n"
-                f"connection: {connection}\r\n\r\n").encode()
+        return (
+            f"GET {self.path} HTTP/1.1\r\nhost: {self.host}\r\nuser-agent: chaffinch-load\r\n"
+            f"connection: {connection}\r\n\r\n"
+        ).encode()
 
 
 class Client:

@@ -46,13 +46,21 @@ class Load:
     def __enter__(self) -> Self:
         # a session of its own: Ctrl-C in the terminal ends the demo, which then ends the load in good order
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=self._errors, stdin=subprocess.DEVNULL, text=True,
-            cwd=TESTS, env={**os.environ, "PYTHONPATH": str(TESTS)}, start_new_session=True)
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=TESTS,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            start_new_session=True,
+        )
         self._reader.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         process = self._process
         assert process is not None
         process.terminate()
@@ -71,8 +79,10 @@ class Load:
         if self._process is None or self._process.poll() is None:
             return
         self._errors.seek(0)
-        raise LoadError(f"the load generator ended with status {self._process.returncode}: "
-                        f"{self._errors.read()[-2000:].strip() or 'it said nothing'}")
+        raise LoadError(
+            f"the load generator ended with status {self._process.returncode}: "
+            f"{self._errors.read()[-2000:].strip() or 'it said nothing'}"
+        )
 
     def seconds(self, since: float = 0.0, until: float = float("inf")) -> list[Second]:
         """Whole seconds that began at or after `since` and ended by `until`."""

@@ -44,8 +44,11 @@ class Tally:
 
     def count(self, *, kind: Kind | None = None, track: str | None = None, version: str | None = None) -> int:
         """Requests that match all that is given."""
-        return sum(n for o, n in self.outcomes.items()
-                   if kind in (None, o.kind) and track in (None, o.track) and version in (None, o.version))
+        return sum(
+            n
+            for o, n in self.outcomes.items()
+            if kind in (None, o.kind) and track in (None, o.track) and version in (None, o.version)
+        )
 
     def failures(self) -> dict[str, int]:
         """Failed requests by status."""
@@ -67,8 +70,10 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
-            "answers": [{"kind": o.kind.value, "track": o.track, "version": o.version, "status": o.status, "count": n}
-                        for o, n in sorted(self.outcomes.items(), key=lambda item: tuple(map(str, _key(item[0]))))],
+            "answers": [
+                {"kind": o.kind.value, "track": o.track, "version": o.version, "status": o.status, "count": n}
+                for o, n in sorted(self.outcomes.items(), key=lambda item: tuple(map(str, _key(item[0]))))
+            ],
             "latencies": {str(bucket): number for bucket, number in sorted(self.latencies.items())},
             "skipped": self.skipped,
         }
@@ -76,8 +81,9 @@ class Tally:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Tally":
         """Read what to_json wrote."""
-        outcomes = Counter({Outcome(Kind(a["kind"]), a["track"], a["version"], a["status"]): int(a["count"])
-                            for a in data["answers"]})
+        outcomes = Counter(
+            {Outcome(Kind(a["kind"]), a["track"], a["version"], a["status"]): int(a["count"]) for a in data["answers"]}
+        )
         return cls(outcomes, Counter({int(b): int(n) for b, n in data["latencies"].items()}), int(data["skipped"]))
 
 

@@ -114,8 +114,12 @@ def parse(head: bytes) -> Request | None:
     length = headers.get("content-length", "0")
     if not length.isdigit() or "transfer-encoding" in headers:
         return None
-    return Request(words[1].partition("?")[0], headers.get(TRACK, ""),
-                   headers.get("connection", "").lower() != "close", int(length))
+    return Request(
+        words[1].partition("?")[0],
+        headers.get(TRACK, ""),
+        headers.get("connection", "").lower() != "close",
+        int(length),
+    )
 
 
 class Service:
@@ -173,7 +177,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._service.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the interface's
+    def connection_lost(self, exc: Exception | None) -> None:
         """The client left; what it waited for is dropped."""
         self._service.connections.discard(self)
         if self._later is not None:

@@ -18,14 +18,20 @@ from chaffinch_operator.crdgen.argocd import VERBS
 
 Run = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 ARGOCD = Path(__file__).parents[3] / "manifests/argocd"
-SPEC = CanaryRolloutSpec.model_validate({
-    "targetRef": {"name": "shop"}, "serviceRef": {"name": "shop", "port": 80}, "trafficRouting": {"replicas": {}},
-    "analysis": {}})
+SPEC = CanaryRolloutSpec.model_validate(
+    {
+        "targetRef": {"name": "shop"},
+        "serviceRef": {"name": "shop", "port": 80},
+        "trafficRouting": {"replicas": {}},
+        "analysis": {},
+    }
+)
 IN_FLIGHT = {"promote-force", "abort"}
 
 
-def rollout(action: Action, reason: Reason = Reason.ANALYZING, *, paused: bool = False,
-            candidate: bool = True) -> dict[str, Any]:
+def rollout(
+    action: Action, reason: Reason = Reason.ANALYZING, *, paused: bool = False, candidate: bool = True
+) -> dict[str, Any]:
     """A CanaryRollout after this decision."""
     status: dict[str, Any] = {"lastDecision": {"action": str(action), "reason": str(reason)}, "pausedByUser": paused}
     if candidate:
@@ -35,30 +41,49 @@ def rollout(action: Action, reason: Reason = Reason.ANALYZING, *, paused: bool =
 
 def context(status: Mapping[str, Any], request: str) -> Context:
     """What the operator knows when the request arrives and a template is held."""
-    target = Target(name="shop", uid="u", resource_version="1", template={}, revision=Revision(digest="d"), selector={},
-                    replicas=1, paused=True, recreate=False, settled=True, stuck="")
+    target = Target(
+        name="shop",
+        uid="u",
+        resource_version="1",
+        template={},
+        revision=Revision(digest="d"),
+        selector={},
+        replicas=1,
+        paused=True,
+        recreate=False,
+        settled=True,
+        stuck="",
+    )
     snap = Snapshot(name="shop", namespace="default", uid="u", generation=1, request=request, target=target)
     return Context(SPEC, CanaryRolloutStatus.model_validate(status), snap, (), datetime(2026, 1, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize(("state", "offered"), [
-    pytest.param(rollout(Action.IDLE, Reason.PROMOTED, candidate=False), set(), id="idle"),
-    pytest.param(rollout(Action.START), IN_FLIGHT, id="starting"),
-    pytest.param(rollout(Action.SHIFT), IN_FLIGHT | {"pause"}, id="analyzing"),
-    pytest.param(rollout(Action.HOLD, Reason.INSUFFICIENT_EVIDENCE), IN_FLIGHT | {"pause"}, id="holding"),
-    pytest.param(rollout(Action.PAUSE, Reason.APPROVAL_REQUIRED), IN_FLIGHT | {"promote"}, id="waiting for approval"),
-    pytest.param(rollout(Action.PAUSE, Reason.PAUSED_BY_USER, paused=True), IN_FLIGHT | {"resume"},
-                 id="paused by a person"),
-    pytest.param(rollout(Action.SHIFT, paused=True), IN_FLIGHT | {"resume"}, id="pause asked for"),
-    pytest.param(rollout(Action.PROMOTE, Reason.GATES_PASSED), set(), id="promoting"),
-    pytest.param(rollout(Action.PROMOTE, Reason.PROMOTION_INTERRUPTED), {"promote-force"}, id="promotion overtaken"),
-    pytest.param(rollout(Action.ROLL_BACK, Reason.GATE_FAILED), set(), id="rolling back"),
-    pytest.param(rollout(Action.REJECTED, Reason.ROLLED_BACK), {"promote-force", "retry"}, id="rolled back"),
-    pytest.param(rollout(Action.WAIT, Reason.PROVIDER_UNREACHABLE), {"promote-force"}, id="a held template waits"),
-    pytest.param(rollout(Action.WAIT, Reason.TARGET_NOT_FOUND, candidate=False), set(), id="nothing to release"),
-    pytest.param({"metadata": {}}, set(), id="no status"),
-    pytest.param({"metadata": {}, "status": {}}, set(), id="empty status"),
-])
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        pytest.param(rollout(Action.IDLE, Reason.PROMOTED, candidate=False), set(), id="idle"),
+        pytest.param(rollout(Action.START), IN_FLIGHT, id="starting"),
+        pytest.param(rollout(Action.SHIFT), IN_FLIGHT | {"pause"}, id="analyzing"),
+        pytest.param(rollout(Action.HOLD, Reason.INSUFFICIENT_EVIDENCE), IN_FLIGHT | {"pause"}, id="holding"),
+        pytest.param(
+            rollout(Action.PAUSE, Reason.APPROVAL_REQUIRED), IN_FLIGHT | {"promote"}, id="waiting for approval"
+        ),
+        pytest.param(
+            rollout(Action.PAUSE, Reason.PAUSED_BY_USER, paused=True), IN_FLIGHT | {"resume"}, id="paused by a person"
+        ),
+        pytest.param(rollout(Action.SHIFT, paused=True), IN_FLIGHT | {"resume"}, id="pause asked for"),
+        pytest.param(rollout(Action.PROMOTE, Reason.GATES_PASSED), set(), id="promoting"),
+        pytest.param(
+            rollout(Action.PROMOTE, Reason.PROMOTION_INTERRUPTED), {"promote-force"}, id="promotion overtaken"
+        ),
+        pytest.param(rollout(Action.ROLL_BACK, Reason.GATE_FAILED), set(), id="rolling back"),
+        pytest.param(rollout(Action.REJECTED, Reason.ROLLED_BACK), {"promote-force", "retry"}, id="rolled back"),
+        pytest.param(rollout(Action.WAIT, Reason.PROVIDER_UNREACHABLE), {"promote-force"}, id="a held template waits"),
+        pytest.param(rollout(Action.WAIT, Reason.TARGET_NOT_FOUND, candidate=False), set(), id="nothing to release"),
+        pytest.param({"metadata": {}}, set(), id="no status"),
+        pytest.param({"metadata": {}, "status": {}}, set(), id="empty status"),
+    ],
+)
 def test_only_what_makes_sense_is_offered(state: Mapping[str, Any], offered: set[str], run: Run) -> None:
     """All six are listed, and those that the operator would refuse are greyed out."""
     found = run("actions/discovery.lua", state)
@@ -103,7 +128,8 @@ def test_the_config_map_holds_the_scripts_word_for_word() -> None:
     assert data["resource.customizations.health.chaffinch.dev_CanaryRollout"] == (scripts / "health.lua").read_text()
     assert actions["discovery.lua"] == (scripts / "actions/discovery.lua").read_text()
     assert {item["name"]: item["action.lua"] for item in actions["definitions"]} == {
-        verb: (scripts / f"actions/{verb}/action.lua").read_text() for verb in VERBS}
+        verb: (scripts / f"actions/{verb}/action.lua").read_text() for verb in VERBS
+    }
 
 
 def test_the_sandbox_is_as_bare_as_argo_cds(run: Run) -> None:

@@ -12,13 +12,27 @@ GATE = ResolvedGate("errors", Kind.RATIO, dry_run=False, design="d", count=Count
 BETA = 0.05
 
 
-def status(*, requests: int = 6_000, canary: int = 3_000, log_e_safe: str = "0", verdict: Verdict = Verdict.INCONCLUSIVE,
-           bad: int = 0) -> CanaryRolloutStatus:
+def status(
+    *,
+    requests: int = 6_000,
+    canary: int = 3_000,
+    log_e_safe: str = "0",
+    verdict: Verdict = Verdict.INCONCLUSIVE,
+    bad: int = 0,
+) -> CanaryRolloutStatus:
     """Sixty seconds of a step."""
-    gate = GateStatus(name="errors", verdict=verdict, canary=Counts(bad=bad, total=canary), log_e_safe=log_e_safe,
-                      baseline=Counts(bad=bad, total=requests - canary))
-    return CanaryRolloutStatus(gates=[gate], interval_end="2026-01-01T12:01:00Z", step=StepStatus(
-        started_at="2026-01-01T12:00:00Z", canary_requests=canary, total_requests=requests))
+    gate = GateStatus(
+        name="errors",
+        verdict=verdict,
+        canary=Counts(bad=bad, total=canary),
+        log_e_safe=log_e_safe,
+        baseline=Counts(bad=bad, total=requests - canary),
+    )
+    return CanaryRolloutStatus(
+        gates=[gate],
+        interval_end="2026-01-01T12:01:00Z",
+        step=StepStatus(started_at="2026-01-01T12:00:00Z", canary_requests=canary, total_requests=requests),
+    )
 
 
 def test_a_gate_without_evidence_needs_what_the_planner_says() -> None:

@@ -14,6 +14,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run() -> Run:
     """Run a command line against a cluster; stdout and stderr apart."""
+
     def call(cluster: FakeCluster, *args: str, stdin: str = "") -> Result:
         return CliRunner().invoke(app, list(args), obj=cluster.world(), input=stdin)
 

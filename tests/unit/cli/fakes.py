@@ -57,12 +57,24 @@ class FakeCluster:
         """As the API server, for selectors of equalities."""
         self._fail("list", resource)
         wanted = dict(part.split("=", 1) for part in labels.split(",") if part)
-        return [deepcopy(obj) for (plural, where, _), obj in self.objects.items()
-                if plural == resource.plural and namespace in (None, where)
-                and wanted.items() <= obj["metadata"].get("labels", {}).items()]
+        return [
+            deepcopy(obj)
+            for (plural, where, _), obj in self.objects.items()
+            if plural == resource.plural
+            and namespace in (None, where)
+            and wanted.items() <= obj["metadata"].get("labels", {}).items()
+        ]
 
-    async def patch(self, resource: Resource, name: str, namespace: str | None, patch: Any, *,
-                    subresource: str = "", manager: str = "") -> Object:
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        subresource: str = "",
+        manager: str = "",
+    ) -> Object:
         """Merge patch, or the operations test and replace of JSON patch."""
         assert manager == "kubectl-chaffinch"
         assert subresource == ("status" if "status" in patch else "")
@@ -99,12 +111,18 @@ class FakeCluster:
 
     def world(self, namespace: str = "shop") -> World:
         """A world in which this is the cluster."""
+
         @asynccontextmanager
         async def opened(_place: Place) -> AsyncIterator[FakeCluster]:
             yield self
 
-        return World(find=lambda _kubeconfig, context: Place("", context or "test", namespace), open=opened,
-                     now=self.clock, sleep=self.sleep, token=lambda: "t1")
+        return World(
+            find=lambda _kubeconfig, context: Place("", context or "test", namespace),
+            open=opened,
+            now=self.clock,
+            sleep=self.sleep,
+            token=lambda: "t1",
+        )
 
 
 def _merge(obj: Object, patch: Object) -> None:

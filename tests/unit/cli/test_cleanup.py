@@ -40,10 +40,20 @@ def _abandoned(**meta: Any) -> FakeCluster:
     cluster = FakeCluster(rollout(status=status(isolatedHash=HASH), finalizers=finalizers, **meta))
     cluster.put(NAMESPACES, {"metadata": {"name": "shop", "labels": {"chaffinch.dev/hold": "enabled", "team": "a"}}})
     cluster.put(DEPLOYMENTS, {"metadata": _named("checkout"), "spec": {"paused": True}})
-    cluster.put(DEPLOYMENTS, {"metadata": _named("checkout-canary", CHILD), "spec": {
-        "selector": {"matchLabels": {"chaffinch.dev/track": "canary", "app": "checkout"}}}})
-    cluster.put(SERVICES, {"metadata": _named("checkout", annotations={"chaffinch.dev/isolated": "checkout"}),
-                           "spec": {"selector": {"app": "checkout", "pod-template-hash": HASH}}})
+    cluster.put(
+        DEPLOYMENTS,
+        {
+            "metadata": _named("checkout-canary", CHILD),
+            "spec": {"selector": {"matchLabels": {"chaffinch.dev/track": "canary", "app": "checkout"}}},
+        },
+    )
+    cluster.put(
+        SERVICES,
+        {
+            "metadata": _named("checkout", annotations={"chaffinch.dev/isolated": "checkout"}),
+            "spec": {"selector": {"app": "checkout", "pod-template-hash": HASH}},
+        },
+    )
     cluster.put(SERVICES, {"metadata": _named("checkout-canary", CHILD), "spec": {"selector": {"app": "checkout"}}})
     cluster.put(HTTPROUTES, _route())
     return cluster
@@ -55,10 +65,15 @@ def test_everything_is_undone_in_the_order_of_a_rollback(run: Run) -> None:
     result = run(cluster, "cleanup", "checkout", "--yes")
     assert result.exit_code == 0
     assert [(verb, key) for verb, key, _ in cluster.writes] == [
-        ("patch", "HTTPRoute shop/checkout"), ("delete", "Deployment shop/checkout-canary"),
-        ("delete", "Service shop/checkout-canary"), ("patch", "CanaryRollout shop/checkout"),
-        ("patch", "Service shop/checkout"), ("patch", "Service shop/checkout"),
-        ("patch", "CanaryRollout shop/checkout"), ("patch", "Namespace shop")]
+        ("patch", "HTTPRoute shop/checkout"),
+        ("delete", "Deployment shop/checkout-canary"),
+        ("delete", "Service shop/checkout-canary"),
+        ("patch", "CanaryRollout shop/checkout"),
+        ("patch", "Service shop/checkout"),
+        ("patch", "Service shop/checkout"),
+        ("patch", "CanaryRollout shop/checkout"),
+        ("patch", "Namespace shop"),
+    ]
 
 
 def test_the_state_afterwards_is_as_if_chaffinch_had_never_been(run: Run) -> None:
@@ -78,8 +93,10 @@ def test_a_held_deployment_is_never_released_but_told(run: Run) -> None:
     cluster = _abandoned()
     result = run(cluster, "cleanup", "checkout", "--yes")
     assert cluster.read(DEPLOYMENTS, "checkout")["spec"]["paused"] is True
-    assert ("kubectl delete canaryrollout checkout -n shop && kubectl rollout resume deployment/checkout -n shop"
-            in result.stdout)
+    assert (
+        "kubectl delete canaryrollout checkout -n shop && kubectl rollout resume deployment/checkout -n shop"
+        in result.stdout
+    )
 
 
 def test_of_a_rollout_being_deleted_only_the_resume_is_left(run: Run) -> None:
@@ -186,8 +203,10 @@ def test_it_asks_before_it_changes_anything(run: Run, answer: str, code: int, wr
 
 
 def _lease(renewed: str, holder: str = "pod-1") -> dict[str, Any]:
-    return {"metadata": {"name": "chaffinch-operator", "namespace": "chaffinch-system"},
-            "spec": {"renewTime": renewed, "holderIdentity": holder}}
+    return {
+        "metadata": {"name": "chaffinch-operator", "namespace": "chaffinch-system"},
+        "spec": {"renewTime": renewed, "holderIdentity": holder},
+    }
 
 
 def test_beside_a_running_operator_it_refuses(run: Run) -> None:
@@ -199,8 +218,10 @@ def test_beside_a_running_operator_it_refuses(run: Run) -> None:
     assert "an operator is running (pod-1, in chaffinch-system)" in result.stderr
 
 
-@pytest.mark.parametrize(("lease", "args"), [
-    (_lease(ago(minutes=5)), ()), (_lease(ago(seconds=3), ""), ()), (_lease(ago(seconds=3)), ("--force",))])
+@pytest.mark.parametrize(
+    ("lease", "args"),
+    [(_lease(ago(minutes=5)), ()), (_lease(ago(seconds=3), ""), ()), (_lease(ago(seconds=3)), ("--force",))],
+)
 def test_an_old_or_released_lease_does_not_stop_it(run: Run, lease: dict[str, Any], args: tuple[str, ...]) -> None:
     """Nor does a fresh one, if one insists."""
     cluster = _abandoned()

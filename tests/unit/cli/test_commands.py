@@ -22,7 +22,11 @@ def _answering(accepted: bool, message: str) -> FakeCluster:
     def answer(obj: dict[str, Any], _patch: object) -> None:
         token = obj["metadata"]["annotations"][ACTION]
         obj["status"]["lastAction"] = {
-            "token": token, "accepted": accepted, "message": message, "at": "2026-11-24T12:00:01Z"}
+            "token": token,
+            "accepted": accepted,
+            "message": message,
+            "at": "2026-11-24T12:00:01Z",
+        }
 
     cluster.after_patch = answer
     return cluster
@@ -51,8 +55,14 @@ def test_all_namespaces_are_shown_on_request(run: Run, args: tuple[str, ...]) ->
     assert "find" in result.stdout
 
 
-@pytest.mark.parametrize("args", [("-n", "find", "status", "search"), ("status", "search", "-n", "find"),
-                                  ("-n", "shop", "status", "search", "--namespace", "find")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-n", "find", "status", "search"),
+        ("status", "search", "-n", "find"),
+        ("-n", "shop", "status", "search", "--namespace", "find"),
+    ],
+)
 def test_the_namespace_may_stand_before_or_after_the_command(run: Run, args: tuple[str, ...]) -> None:
     """As with kubectl; the later one wins."""
     result = run(FakeCluster(rollout("search", "find", status=at_rest())), *args)
@@ -86,10 +96,17 @@ def test_explain_says_why(run: Run) -> None:
     assert "The chance of ever seeing this much from a harmless canary" in " ".join(result.stdout.split())
 
 
-@pytest.mark.parametrize(("args", "verb"), [
-    (("promote", "checkout"), "promote"), (("promote", "checkout", "--force"), "promote-force"),
-    (("abort", "checkout"), "abort"), (("retry", "checkout"), "retry"), (("pause", "checkout"), "pause"),
-    (("resume", "checkout"), "resume")])
+@pytest.mark.parametrize(
+    ("args", "verb"),
+    [
+        (("promote", "checkout"), "promote"),
+        (("promote", "checkout", "--force"), "promote-force"),
+        (("abort", "checkout"), "abort"),
+        (("retry", "checkout"), "retry"),
+        (("pause", "checkout"), "pause"),
+        (("resume", "checkout"), "resume"),
+    ],
+)
 def test_an_action_is_an_annotation(run: Run, args: tuple[str, ...], verb: str) -> None:
     """Each command writes its verb with a token, and nothing else."""
     cluster = _answering(True, "done")
@@ -142,13 +159,20 @@ def test_the_result_of_an_action_in_json(run: Run, accepted: bool, result: str) 
     """The document says it, and so does the exit code."""
     done = run(_answering(accepted, "why"), "abort", "checkout", "-o", "json")
     assert json.loads(done.stdout) == {
-        "kind": "ActionResult", "version": 1, "namespace": "shop", "name": "checkout", "action": "abort",
-        "token": "abort@t1", "result": result, "message": "why", "at": "2026-11-24T12:00:01Z"}
+        "kind": "ActionResult",
+        "version": 1,
+        "namespace": "shop",
+        "name": "checkout",
+        "action": "abort",
+        "token": "abort@t1",
+        "result": result,
+        "message": "why",
+        "at": "2026-11-24T12:00:01Z",
+    }
     assert done.exit_code == (0 if accepted else 1)
 
 
-@pytest.mark.parametrize(("name", "hint"), [
-    ("chekout", "did you mean checkout?"), ("zzz", "there is checkout")])
+@pytest.mark.parametrize(("name", "hint"), [("chekout", "did you mean checkout?"), ("zzz", "there is checkout")])
 def test_a_name_that_is_not_there_names_those_that_are(run: Run, name: str, hint: str) -> None:
     """A typo costs one look."""
     result = run(FakeCluster(rollout(status=status())), "status", name)
@@ -157,10 +181,14 @@ def test_a_name_that_is_not_there_names_those_that_are(run: Run, name: str, hint
     assert hint in result.stderr
 
 
-@pytest.mark.parametrize(("error", "message"), [
-    (Unavailable("no answer: connection refused"), "cannot reach the API server of this pod's cluster: no answer"),
-    (KindMissing("canaryrollouts.chaffinch.dev"), "Chaffinch is not installed there"),
-    (Refused(403, "Forbidden", 'User "eve" cannot get resource'), 'forbidden: User "eve" cannot get resource')])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (Unavailable("no answer: connection refused"), "cannot reach the API server of this pod's cluster: no answer"),
+        (KindMissing("canaryrollouts.chaffinch.dev"), "Chaffinch is not installed there"),
+        (Refused(403, "Forbidden", 'User "eve" cannot get resource'), 'forbidden: User "eve" cannot get resource'),
+    ],
+)
 def test_expected_errors_are_two_lines(run: Run, error: Any, message: str) -> None:
     """What is wrong and what to do; no traceback, exit code 1."""
     cluster = FakeCluster()
@@ -172,10 +200,22 @@ def test_expected_errors_are_two_lines(run: Run, error: Any, message: str) -> No
     assert message.replace("this pod's cluster", 'context "test"') in lines[0]
 
 
-@pytest.mark.parametrize("args", [
-    ("status", "checkout", "-A"), ("status", "--until-done"), ("status", "checkout", "--timeout", "5s"),
-    ("status", "checkout", "-w", "-o", "json"), ("status", "checkout", "-w", "--timeout", "soon"), ("cleanup",),
-    ("cleanup", "checkout", "--all"), ("cleanup", "checkout", "-A"), ("abort",), ("statsu",), ("status", "-o", "xml")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("status", "checkout", "-A"),
+        ("status", "--until-done"),
+        ("status", "checkout", "--timeout", "5s"),
+        ("status", "checkout", "-w", "-o", "json"),
+        ("status", "checkout", "-w", "--timeout", "soon"),
+        ("cleanup",),
+        ("cleanup", "checkout", "--all"),
+        ("cleanup", "checkout", "-A"),
+        ("abort",),
+        ("statsu",),
+        ("status", "-o", "xml"),
+    ],
+)
 def test_a_senseless_command_line_is_exit_code_2(run: Run, args: tuple[str, ...]) -> None:
     """Nothing is done, and stderr says why."""
     cluster = FakeCluster(rollout(status=status()))

@@ -14,13 +14,43 @@ def test_a_document_has_the_documented_fields() -> None:
     """docs/cli.md lists them; fewer would break somebody's script."""
     document = rollout_document(rollout_of(rollout(status=status())), NOW)
     assert list(document) == [
-        "kind", "version", "namespace", "name", "target", "service", "generation", "status", "computed"]
+        "kind",
+        "version",
+        "namespace",
+        "name",
+        "target",
+        "service",
+        "generation",
+        "status",
+        "computed",
+    ]
     assert list(document["computed"]) == [
-        "outcome", "seen", "upToDate", "deleting", "notUnderstood", "ageSeconds", "decisionAgeSeconds", "step",
-        "thresholds", "gates", "next"]
+        "outcome",
+        "seen",
+        "upToDate",
+        "deleting",
+        "notUnderstood",
+        "ageSeconds",
+        "decisionAgeSeconds",
+        "step",
+        "thresholds",
+        "gates",
+        "next",
+    ]
     assert list(document["computed"]["gates"][0]) == [
-        "name", "gateKind", "verdict", "acting", "canaryShare", "baselineShare", "ratio", "low", "high", "pValue",
-        "harm", "safe"]
+        "name",
+        "gateKind",
+        "verdict",
+        "acting",
+        "canaryShare",
+        "baselineShare",
+        "ratio",
+        "low",
+        "high",
+        "pValue",
+        "harm",
+        "safe",
+    ]
 
 
 def test_the_status_is_the_objects_own() -> None:

@@ -35,8 +35,18 @@ def test_a_spec_without_gates_counts_the_default_ones() -> None:
 
 def test_progress_is_logarithmic_and_stays_between_none_and_all() -> None:
     """Evidence against a claim is no progress, and more than enough is enough."""
-    views = gate_views(rollout_of(rollout(status=status(gates=[
-        gate("errors", logEHarm=str(math.log(60) / 2), logESafe="-3"), gate("slow", logEHarm="99", logESafe="-inf")]))))
+    views = gate_views(
+        rollout_of(
+            rollout(
+                status=status(
+                    gates=[
+                        gate("errors", logEHarm=str(math.log(60) / 2), logESafe="-3"),
+                        gate("slow", logEHarm="99", logESafe="-inf"),
+                    ]
+                )
+            )
+        )
+    )
     assert [v.harm.progress for v in views if v.harm] == pytest.approx([0.5, 1.0])
     assert [v.safe.progress for v in views if v.safe] == [0.0, 0.0]
 
@@ -54,7 +64,11 @@ def test_only_counting_gates_have_meters() -> None:
     """Split and restarts have a verdict and a sentence, no evidence bars."""
     views = gate_views(rollout_of(rollout(status=status(gates=[ERRORS, SLO, SPLIT, RESTARTS]))))
     assert [(v.kind, v.harm is not None) for v in views] == [
-        (Kind.RATIO, True), (Kind.OBJECTIVE, True), (Kind.SPLIT, False), (Kind.RESTARTS, False)]
+        (Kind.RATIO, True),
+        (Kind.OBJECTIVE, True),
+        (Kind.SPLIT, False),
+        (Kind.RESTARTS, False),
+    ]
 
 
 def test_a_gate_the_spec_has_lost_is_still_shown() -> None:

@@ -31,8 +31,13 @@ echo canaryrollout.chaffinch.dev/cart
 def _program(*args: str, path: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     search = os.pathsep.join(filter(None, [str(path) if path else "", os.environ["PATH"]]))
     return subprocess.run(
-        [sys.executable, "-m", "chaffinch_operator.cli", *args], capture_output=True, text=True, check=False,
-        timeout=60, env={"PATH": search, "PYTHONPATH": _PATH, "HOME": "/nonexistent", **environ})
+        [sys.executable, "-m", "chaffinch_operator.cli", *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": search, "PYTHONPATH": _PATH, "HOME": "/nonexistent", **environ},
+    )
 
 
 def _complete(words: str, index: int, path: Path) -> list[str]:
@@ -51,8 +56,13 @@ def kubectl(tmp_path: Path) -> Path:
 
 def test_help_loads_nothing_that_is_slow() -> None:
     """Neither the Kubernetes client nor models nor rich: help must be there at once."""
-    done = subprocess.run([sys.executable, "-c", _HELP], capture_output=True, text=True, check=False,
-                          env={"PATH": os.environ["PATH"], "PYTHONPATH": _PATH})
+    done = subprocess.run(
+        [sys.executable, "-c", _HELP],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": _PATH},
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: kubectl chaffinch" in done.stdout
 
@@ -90,9 +100,15 @@ def test_completion_prints_a_script(shell: str) -> None:
     assert "_KUBECTL_CHAFFINCH_COMPLETE=complete_" + shell in _program("completion", shell).stdout
 
 
-@pytest.mark.parametrize(("words", "index", "expected"), [
-    ("kubectl-chaffinch pro", 1, ["promote"]), ("kubectl-chaffinch status --unt", 2, ["--until-done"]),
-    ("kubectl-chaffinch status ", 2, ["checkout", "cart"]), ("kubectl-chaffinch abort ch", 2, ["checkout"])])
+@pytest.mark.parametrize(
+    ("words", "index", "expected"),
+    [
+        ("kubectl-chaffinch pro", 1, ["promote"]),
+        ("kubectl-chaffinch status --unt", 2, ["--until-done"]),
+        ("kubectl-chaffinch status ", 2, ["checkout", "cart"]),
+        ("kubectl-chaffinch abort ch", 2, ["checkout"]),
+    ],
+)
 def test_commands_options_and_names_are_completed(kubectl: Path, words: str, index: int, expected: list[str]) -> None:
     """Names come from the cluster, by kubectl."""
     assert _complete(words, index, kubectl) == expected
@@ -106,8 +122,12 @@ def test_names_are_those_of_the_namespace_that_was_given(kubectl: Path) -> None:
 
 def test_without_kubectl_there_are_no_names_and_no_error(tmp_path: Path) -> None:
     """Completion never breaks a command line."""
-    done = _program(PATH=str(tmp_path), COMP_WORDS="kubectl-chaffinch status ", COMP_CWORD="2",
-                    _KUBECTL_CHAFFINCH_COMPLETE="complete_bash")
+    done = _program(
+        PATH=str(tmp_path),
+        COMP_WORDS="kubectl-chaffinch status ",
+        COMP_CWORD="2",
+        _KUBECTL_CHAFFINCH_COMPLETE="complete_bash",
+    )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
@@ -119,6 +139,11 @@ def test_kubectl_itself_can_complete(kubectl: Path) -> None:
     script = kubectl / "kubectl_complete-chaffinch"
     script.write_text(_program("completion", "kubectl").stdout)
     script.chmod(0o755)
-    done = subprocess.run([script, "abort", "ca"], capture_output=True, text=True, check=True,
-                          env={"PATH": f"{kubectl}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": _PATH})
+    done = subprocess.run(
+        [script, "abort", "ca"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{kubectl}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": _PATH},
+    )
     assert done.stdout.split() == ["cart", ":4"]

@@ -46,13 +46,23 @@ def test_outcomes_follow_the_decision() -> None:
     """At rest, rolled back, waiting and running are told apart."""
     states = [at_rest(), rejected(), status("Hold", "InsufficientEvidence"), status()]
     assert [outcome_of(rollout_of(rollout(status=s))) for s in states] == [
-        Outcome.AT_REST, Outcome.ROLLED_BACK, Outcome.WAITING, Outcome.RUNNING]
+        Outcome.AT_REST,
+        Outcome.ROLLED_BACK,
+        Outcome.WAITING,
+        Outcome.RUNNING,
+    ]
 
 
 def test_a_stalled_condition_is_the_end() -> None:
     """Whatever was decided, Stalled=True needs a person."""
-    stalled = {"type": "Stalled", "status": "True", "reason": "ServiceNotFound", "message": "", "observedGeneration": 3,
-               "lastTransitionTime": ""}
+    stalled = {
+        "type": "Stalled",
+        "status": "True",
+        "reason": "ServiceNotFound",
+        "message": "",
+        "observedGeneration": 3,
+        "lastTransitionTime": "",
+    }
     read = rollout_of(rollout(status=status("Wait", "ServiceNotFound", conditions=[stalled])))
     assert outcome_of(read) is Outcome.STALLED
 

@@ -41,24 +41,57 @@ from unit.cli.builders import (
 
 _GOLDEN = Path(__file__).parent / "golden"
 _HISTORY = [
-    {"digest": "c" * 16, "image": "registry.example/shop/checkout:1.9.0", "result": "Promoted", "reason": "GatesPassed",
-     "at": ago(days=2), "message": "every gate proved the canary safe"},
-    {"digest": "d" * 16, "image": "registry.example/shop/checkout:1.8.9", "result": "RolledBack",
-     "reason": "GateFailed", "at": ago(days=3), "message": "errors proved harm: 4.0x"}]
+    {
+        "digest": "c" * 16,
+        "image": "registry.example/shop/checkout:1.9.0",
+        "result": "Promoted",
+        "reason": "GatesPassed",
+        "at": ago(days=2),
+        "message": "every gate proved the canary safe",
+    },
+    {
+        "digest": "d" * 16,
+        "image": "registry.example/shop/checkout:1.8.9",
+        "result": "RolledBack",
+        "reason": "GateFailed",
+        "at": ago(days=3),
+        "message": "errors proved harm: 4.0x",
+    },
+]
 _NO_DATA = gate("errors", "NoData", message="errors: no series matches http_requests_total; is the canary scraped?")
 _STATUSES: dict[str, dict[str, Any] | None] = {
     "analyzing": status(history=_HISTORY, forecast={"requestsNeeded": 18000, "decisionBy": ahead(minutes=14)}),
     "rejected": rejected(history=_HISTORY),
     "at_rest": at_rest(history=_HISTORY),
     "unseen": None,
-    "shifting": status("Shift", "StepWeight", "the weight of step 2 is being applied", gates=[_NO_DATA],
-                       weight={"desired": 25, "applied": 5}, step={"index": 1}),
-    "approval": status("Pause", "ApprovalRequired", "step 3 waits for a person", step={
-        "index": 2, "startedAt": ago(minutes=1)}, lastAction={
-        "token": "promote@t1", "accepted": False, "message": "promote: errors proves harm", "at": ago(seconds=5)}),
+    "shifting": status(
+        "Shift",
+        "StepWeight",
+        "the weight of step 2 is being applied",
+        gates=[_NO_DATA],
+        weight={"desired": 25, "applied": 5},
+        step={"index": 1},
+    ),
+    "approval": status(
+        "Pause",
+        "ApprovalRequired",
+        "step 3 waits for a person",
+        step={"index": 2, "startedAt": ago(minutes=1)},
+        lastAction={
+            "token": "promote@t1",
+            "accepted": False,
+            "message": "promote: errors proves harm",
+            "at": ago(seconds=5),
+        },
+    ),
     "paused": status("Pause", "PausedByUser", "paused by a person", pausedByUser=True),
-    "hold": status("Hold", "InsufficientEvidence", "all steps are done; slo is not proven", weight={
-        "desired": 50, "applied": 50, "observed": "50.2"}, step={"index": 3, "startedAt": ago(minutes=9)}),
+    "hold": status(
+        "Hold",
+        "InsufficientEvidence",
+        "all steps are done; slo is not proven",
+        weight={"desired": 50, "applied": 50, "observed": "50.2"},
+        step={"index": 3, "startedAt": ago(minutes=9)},
+    ),
 }
 
 
@@ -97,9 +130,15 @@ def test_no_line_is_wider_than_the_screen(name: str) -> None:
 
 def test_the_table_reads_as_recorded() -> None:
     """One line per rollout, sorted by namespace and name."""
-    read = [rollout_of(rollout(name, namespace, status=_STATUSES[which])) for name, namespace, which in (
-        ("checkout", "shop", "analyzing"), ("cart", "shop", "rejected"), ("search", "find", "at_rest"),
-        ("new", "shop", "unseen"))]
+    read = [
+        rollout_of(rollout(name, namespace, status=_STATUSES[which]))
+        for name, namespace, which in (
+            ("checkout", "shop", "analyzing"),
+            ("cart", "shop", "rejected"),
+            ("search", "find", "at_rest"),
+            ("new", "shop", "unseen"),
+        )
+    ]
     _check("table", _text(rollout_table(read, NOW, namespaces=True)))
 
 
@@ -116,12 +155,20 @@ def test_a_plain_line_holds_what_changes() -> None:
     """Decision, step, weight and verdicts, and no clock, so that equal states give equal lines."""
     assert plain_line(rollout_of(rollout(status=status(gates=ALL[:2])))) == (
         "shop/checkout  Shift (Analyzing)  step 2/4  weight 25 of 25 % observed 24.6 %  errors=Inconclusive slow=Pass  "
-        "weight 25 %; errors and slo are not decided yet")
+        "weight 25 %; errors and slo are not decided yet"
+    )
 
 
-@pytest.mark.parametrize(("applied", "desired", "bar"), [
-    (0, 0, "." * 40), (25, 25, "#" * 10 + "." * 30), (5, 25, "##" + "=" * 8 + "." * 30), (100, 100, "#" * 40),
-    (50, 0, "#" * 20 + "." * 20)])
+@pytest.mark.parametrize(
+    ("applied", "desired", "bar"),
+    [
+        (0, 0, "." * 40),
+        (25, 25, "#" * 10 + "." * 30),
+        (5, 25, "##" + "=" * 8 + "." * 30),
+        (100, 100, "#" * 40),
+        (50, 0, "#" * 20 + "." * 20),
+    ],
+)
 def test_the_weight_bar_shades_what_is_not_applied_yet(applied: int, desired: int, bar: str) -> None:
     """Filled is applied, shaded is decided."""
     assert weight_bar(applied, desired, ASCII).plain == bar
@@ -144,8 +191,10 @@ def test_a_table_that_is_redrawn_is_cut_at_the_edge() -> None:
     """Each rollout keeps to its one line, whatever the terminal's width."""
     console = Console(file=io.StringIO(), width=30, force_terminal=True, color_system="standard")
     with live(console) as screen:
-        screen.update(cut(console, rollout_table([rollout_of(rollout(status=_STATUSES["analyzing"]))], NOW, wide=True)),
-                      refresh=True)
+        screen.update(
+            cut(console, rollout_table([rollout_of(rollout(status=_STATUSES["analyzing"]))], NOW, wide=True)),
+            refresh=True,
+        )
     assert isinstance(console.file, io.StringIO)
     plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", console.file.getvalue())
     lines = [line for line in plain.splitlines() if line.strip()]
@@ -153,8 +202,10 @@ def test_a_table_that_is_redrawn_is_cut_at_the_edge() -> None:
     assert max(len(line) for line in lines) <= 30
 
 
-@pytest.mark.parametrize(("changes", "note"), [
-    ({"deletionTimestamp": ago()}, "It is being deleted."), ({"generation": 4}, "The spec was changed")])
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [({"deletionTimestamp": ago()}, "It is being deleted."), ({"generation": 4}, "The spec was changed")],
+)
 def test_a_reader_is_told_what_to_know_first(changes: dict[str, Any], note: str) -> None:
     """A deletion or an unseen change makes the rest old news."""
     assert note in _text(status_screen(rollout_of(rollout(status=status(), **changes)), Look(NOW)))
@@ -167,12 +218,23 @@ def test_a_suspended_rollout_says_so() -> None:
 
 def test_conditions_are_shown_only_when_they_are_bad() -> None:
     """And not when they repeat the decision."""
-    def condition(kind: str, status: str, reason: str) -> dict[str, Any]:
-        return {"type": kind, "status": status, "reason": reason, "message": f"{kind} says", "observedGeneration": 3,
-                "lastTransitionTime": ""}
 
-    conditions = [condition("Ready", "False", "Analyzing"), condition("Stalled", "False", "Analyzing"),
-                  condition("HoldInstalled", "False", "HoldNotInstalled"), condition("Analyzed", "True", "Fine")]
+    def condition(kind: str, status: str, reason: str) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": f"{kind} says",
+            "observedGeneration": 3,
+            "lastTransitionTime": "",
+        }
+
+    conditions = [
+        condition("Ready", "False", "Analyzing"),
+        condition("Stalled", "False", "Analyzing"),
+        condition("HoldInstalled", "False", "HoldNotInstalled"),
+        condition("Analyzed", "True", "Fine"),
+    ]
     text = _text(status_screen(rollout_of(rollout(status=status(conditions=conditions))), Look(NOW)))
     assert [line.split()[0] for line in text.splitlines() if "says" in line] == ["HoldInstalled"]
 
@@ -193,7 +255,11 @@ def test_a_version_that_is_too_old_says_so() -> None:
 def test_dry_run_is_marked() -> None:
     """A gate that never acts must not look as if it did."""
     gates = [{**GATES[0], "dryRun": True}]
-    read = rollout_of(rollout(spec=spec(analysis={**spec()["analysis"], "gates": gates}),
-                              status=status(gates=[gate("errors", "Fail", dryRun=True)])))
+    read = rollout_of(
+        rollout(
+            spec=spec(analysis={**spec()["analysis"], "gates": gates}),
+            status=status(gates=[gate("errors", "Fail", dryRun=True)]),
+        )
+    )
     assert "Fail (dry run)" in _text(status_screen(read, Look(NOW)))
     assert "it never acts" in _text(explanation(read, Look(NOW)))

@@ -25,9 +25,21 @@ def _release(cluster: FakeCluster) -> None:
     cluster.read(DEPLOYMENTS, "checkout")["spec"]["paused"] = False
 
 
-STALLED = status("Wait", "ServiceNotFound", "there is no Service checkout", conditions=[
-    {"type": "Stalled", "status": "True", "reason": "ServiceNotFound", "message": "m", "observedGeneration": 3,
-     "lastTransitionTime": ""}])
+STALLED = status(
+    "Wait",
+    "ServiceNotFound",
+    "there is no Service checkout",
+    conditions=[
+        {
+            "type": "Stalled",
+            "status": "True",
+            "reason": "ServiceNotFound",
+            "message": "m",
+            "observedGeneration": 3,
+            "lastTransitionTime": "",
+        }
+    ],
+)
 
 
 @pytest.mark.parametrize(("end", "code"), [(at_rest(), 0), (rejected(), 3), (STALLED, 4)])
@@ -41,8 +53,11 @@ def test_the_exit_code_tells_how_it_ended(run: Run, end: dict[str, Any], code: i
 def test_a_candidate_taken_back_is_no_success(run: Run) -> None:
     """Whoever waits for a release must not be told that it happened."""
     cluster = _cluster(status())
-    _becomes(cluster, 30, at_rest(history=[
-        {"digest": "b", "result": "Reverted", "reason": "Reverted", "at": "2026-11-24T12:00:30Z"}]))
+    _becomes(
+        cluster,
+        30,
+        at_rest(history=[{"digest": "b", "result": "Reverted", "reason": "Reverted", "at": "2026-11-24T12:00:30Z"}]),
+    )
     assert run(cluster, "status", "checkout", "--until-done").exit_code == 3
 
 
@@ -94,7 +109,8 @@ def test_without_a_terminal_each_change_is_one_line(run: Run) -> None:
     assert [line.split("  ")[:3] for line in lines] == [
         ["2026-11-24T12:00:00Z", "shop/checkout", "Shift (Analyzing)"],
         ["2026-11-24T12:00:10Z", "shop/checkout", "Shift (Analyzing)"],
-        ["2026-11-24T12:00:20Z", "shop/checkout", "Idle (Promoted)"]]
+        ["2026-11-24T12:00:20Z", "shop/checkout", "Idle (Promoted)"],
+    ]
 
 
 def test_a_short_absence_of_the_api_server_is_waited_out(run: Run) -> None:

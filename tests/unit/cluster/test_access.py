@@ -100,11 +100,11 @@ def test_present_context_without_a_command_for_images_says_what_to_set(tmp_path:
 
 
 def test_forwarded_address_is_read() -> None:
-    """kubectl chooses the port and tells it."""
+    """Kubectl chooses the port and tells it."""
     assert forwarded_address("Forwarding from 127.0.0.1:40123 -> 9090\n") == "127.0.0.1:40123"
 
 
 def test_failed_forwarding_is_an_error() -> None:
-    """kubectl ended without a word on standard output."""
+    """Kubectl ended without a word on standard output."""
     with pytest.raises(ClusterError, match="ready pod"):
         forwarded_address("")

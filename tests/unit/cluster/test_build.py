@@ -139,7 +139,7 @@ def test_missing_program_tells_how_to_build_it(tmp_path: Path) -> None:
 
 
 def test_wheel_is_required_with_its_hash() -> None:
-    """pip is given a hash to check."""
+    """Pip is given a hash to check."""
     assert Wheel("tool", "1.0", "ab").requirement == "tool==1.0 --hash=sha256:ab"
 
 

@@ -28,7 +28,7 @@ def test_hybrid_layout_has_all_controllers() -> None:
 
 
 def test_version_two_is_a_hierarchy_without_controllers() -> None:
-    """kubelet makes folders there, too, which must be removed."""
+    """Kubelet makes folders there, too, which must be removed."""
     assert hierarchies(HYBRID)[-1].controllers == frozenset()
 
 

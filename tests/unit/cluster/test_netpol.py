@@ -108,7 +108,7 @@ def test_pods_of_the_host_and_finished_ones_are_left_out() -> None:
     ("operator", "values", "selected"),
     [("In", ["db"], True), ("NotIn", ["db"], False), ("Exists", [], True), ("DoesNotExist", [], False)],
 )
-def test_expressions(operator: str, values: list[str], selected: bool) -> None:  # noqa: FBT001
+def test_expressions(operator: str, values: list[str], selected: bool) -> None:
     """All four operators."""
     selector = {"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}
     assert matches(selector, {"app": "db"}) is selected

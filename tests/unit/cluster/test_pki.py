@@ -77,7 +77,7 @@ def test_nothing_is_left_beside_the_files(folder: Path) -> None:
 
 
 def test_groups_come_before_the_user_in_a_subject() -> None:
-    """openssl takes them in this form."""
+    """Openssl takes them in this form."""
     assert Identity("x", "jane", ("a", "b")).subject == "/O=a/O=b/CN=jane"
 
 

@@ -94,7 +94,7 @@ def test_unknown_component_is_refused_with_the_known_ones(config: Config) -> Non
     ],
     ids=["itself", "a script", "a name that only begins so", "not yet started", "a zombie"],
 )
-def test_component_is_recognised(arguments: list[str], program: str, found: bool) -> None:  # noqa: FBT001
+def test_component_is_recognised(arguments: list[str], program: str, found: bool) -> None:
     """By the file name of its program."""
     assert runs_program(arguments, program) is found
 
@@ -145,7 +145,7 @@ def test_cni_results_of_other_networks_are_left_alone(tmp_path: Path, monkeypatc
 
 
 def test_snapshot_sees_kernel_settings(config: Config) -> None:
-    """kubelet changes them for the whole machine."""
+    """Kubelet changes them for the whole machine."""
     assert any(line.startswith("setting kernel/panic ") for line in leftovers.snapshot(config))
 
 

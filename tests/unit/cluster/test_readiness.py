@@ -71,6 +71,6 @@ def test_no_conditions_is_not_ready() -> None:
         (True, {"etcd": 1}, {}, "ready"),
     ],
 )
-def test_state(built: bool, processes: dict[str, int | None], problems: dict[str, str], state: str) -> None:  # noqa: FBT001
+def test_state(built: bool, processes: dict[str, int | None], problems: dict[str, str], state: str) -> None:
     """One word for the whole."""
     assert overall(built=built, processes=processes, problems=problems) == state

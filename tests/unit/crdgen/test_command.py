@@ -51,7 +51,8 @@ def test_stale_files_are_shown_and_fail(checkout: Path, capsys: pytest.CaptureFi
     assert main(["--check", "--root", str(checkout)]) == 1
     said = capsys.readouterr()
     assert [line for line in said.out.splitlines() if line.startswith("--- ")] == [
-        f"--- {name} (committed)" for name in GENERATED]
+        f"--- {name} (committed)" for name in GENERATED
+    ]
     assert said.out.count("-edited by hand") == len(GENERATED)
     assert f"{len(GENERATED)} generated files are stale: run python -m chaffinch_operator.crdgen" in said.err
     assert {(checkout / name).read_text() for name in GENERATED} == {"edited by hand\n"}

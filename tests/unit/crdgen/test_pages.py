@@ -41,7 +41,9 @@ def test_constants_carry_the_comment_that_opens_their_group() -> None:
     """Groups of the source are sections of the page."""
     source = 'class Reason:\n    "Why."\n    # here\n    A = "A"\n    "a"\n    # there\n    B = "B"\n    "b"\n'
     assert [(c.value, c.meaning, c.group) for c in reasons_page.constants(source, "Reason")] == [
-        ("A", "a", "here"), ("B", "b", "there")]
+        ("A", "a", "here"),
+        ("B", "b", "there"),
+    ]
 
 
 def test_every_field_and_its_meaning_is_on_the_page() -> None:

@@ -22,14 +22,25 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 def granted(role: dict[str, Any]) -> set[tuple[str, str, str, str]]:
     """What a Role grants: (group, resource, verb, name or empty)."""
-    return {(group, resource, verb, name) for rule in role["rules"] for group in rule["apiGroups"]
-            for resource in rule["resources"] for verb in rule["verbs"] for name in rule.get("resourceNames", [""])}
+    return {
+        (group, resource, verb, name)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
 
 
 def stated(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, str]]:
     """The same of the table."""
-    return {(rule.group, resource, verb, name) for rule in rules for resource in rule.resources
-            for verb in rule.verbs for name in rule.names or ("",)}
+    return {
+        (rule.group, resource, verb, name)
+        for rule in rules
+        for resource in rule.resources
+        for verb in rule.verbs
+        for name in rule.names or ("",)
+    }
 
 
 @pytest.mark.parametrize(("kind", "rules"), [("ClusterRole", CLUSTER_RULES), ("Role", LEASE_RULES)])

@@ -36,8 +36,12 @@ def one(annotation: Any, default: Any = ...) -> dict[str, Any]:
 
 def test_a_reference_is_inlined() -> None:
     """CRDs know no $ref."""
-    assert one(Part) == {"description": "A part.", "type": "object", "required": ["name"],
-                         "properties": {"name": {"description": "Its name.", "type": "string", "maxLength": 8}}}
+    assert one(Part) == {
+        "description": "A part.",
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"description": "Its name.", "type": "string", "maxLength": 8}},
+    }
 
 
 def test_the_fields_own_words_win_over_its_types() -> None:
@@ -62,9 +66,14 @@ def test_a_constant_is_an_enum_of_one() -> None:
     assert one(Literal["A"], "A") == {"type": "string", "enum": ["A"], "default": "A"}
 
 
-@pytest.mark.parametrize(("field", "expected"), [
-    (Field(gt=0), {"minimum": 0, "exclusiveMinimum": True}), (Field(lt=9), {"maximum": 9, "exclusiveMaximum": True}),
-    (Field(ge=0, le=9), {"minimum": 0, "maximum": 9})])
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (Field(gt=0), {"minimum": 0, "exclusiveMinimum": True}),
+        (Field(lt=9), {"maximum": 9, "exclusiveMaximum": True}),
+        (Field(ge=0, le=9), {"minimum": 0, "maximum": 9}),
+    ],
+)
 def test_bounds_are_written_as_crds_write_them(field: Any, expected: dict[str, Any]) -> None:
     """An exclusive bound is a bound and a flag."""
     assert one(Annotated[int, field]) == {"type": "integer", **expected}
@@ -84,8 +93,11 @@ def test_an_empty_default_is_kept() -> None:
 
 def test_rules_and_list_types_pass_through() -> None:
     """CEL rules and list keys stand in the model as they stand in the CRD."""
-    extra = {**cel(("size(self) > 0", "say something")), "x-kubernetes-list-type": "map",
-             "x-kubernetes-list-map-keys": ["name"]}
+    extra = {
+        **cel(("size(self) > 0", "say something")),
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    }
     schema = one(Annotated[list[Part], Field(max_length=3, json_schema_extra=extra)])
     assert schema["x-kubernetes-validations"] == [{"rule": "size(self) > 0", "message": "say something"}]
     assert (schema["x-kubernetes-list-type"], schema["x-kubernetes-list-map-keys"]) == ("map", ["name"])
@@ -101,15 +113,18 @@ def test_titles_and_closed_objects_are_dropped() -> None:
     assert structural(Closed) == {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
 
 
-@pytest.mark.parametrize(("annotation", "complaint"), [
-    (str, ".field: a string without max_length"),
-    (list[Short], ".field: a list without max_length"),
-    (Annotated[list[str], Field(max_length=2)], ".field[]: a string without max_length"),
-    (dict[str, str], ".field: an object without fields"),
-    (float, ".field: type 'number'"),
-    (Short | int, ".field: anyOf of 2 types"),
-    (Annotated[int, Field(multiple_of=2)], "no structural form for multipleOf"),
-])
+@pytest.mark.parametrize(
+    ("annotation", "complaint"),
+    [
+        (str, ".field: a string without max_length"),
+        (list[Short], ".field: a list without max_length"),
+        (Annotated[list[str], Field(max_length=2)], ".field[]: a string without max_length"),
+        (dict[str, str], ".field: an object without fields"),
+        (float, ".field: type 'number'"),
+        (Short | int, ".field: anyOf of 2 types"),
+        (Annotated[int, Field(multiple_of=2)], "no structural form for multipleOf"),
+    ],
+)
 def test_what_has_no_structural_form_is_named(annotation: Any, complaint: str) -> None:
     """Generation fails with the field's path instead of losing something silently."""
     with pytest.raises(NotStructural) as raised:
@@ -128,7 +143,9 @@ def test_a_status_has_neither_defaults_nor_enums() -> None:
     """The API server must not fill in what the operator did not say, nor refuse what a newer operator says."""
     model = create_model("S", __base__=Model, colour=(Colour, Colour.RED), size=(int, 1))
     assert structural_status(model)["properties"] == {
-        "colour": {"description": "A colour.", "type": "string", "maxLength": 64}, "size": {"type": "integer"}}
+        "colour": {"description": "A colour.", "type": "string", "maxLength": 64},
+        "size": {"type": "integer"},
+    }
 
 
 def test_walk_names_fields_as_people_do() -> None:

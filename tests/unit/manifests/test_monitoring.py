@@ -18,8 +18,11 @@ ALERTS: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rule
 
 def names() -> set[str]:
     """Names of all series that the operator can expose."""
-    return {name for family in Metrics().registry.collect()
-            for name in (family.name, *(f"{family.name}_{suffix}" for suffix in ("total", "count", "sum", "bucket")))}
+    return {
+        name
+        for family in Metrics().registry.collect()
+        for name in (family.name, *(f"{family.name}_{suffix}" for suffix in ("total", "count", "sum", "bucket")))
+    }
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])

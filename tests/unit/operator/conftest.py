@@ -38,6 +38,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 @pytest.fixture
 def virtually() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Run a coroutine to its end in virtual time; an hour of it is the deadline."""
+
     def run(work: Coroutine[Any, Any, Any]) -> Any:
         async def bounded() -> Any:
             async with asyncio.timeout(3600):

@@ -28,7 +28,8 @@ def test_a_first_condition_is_dated_now() -> None:
 def test_the_time_stays_while_the_status_stays() -> None:
     """Reason, message and generation may change without moving lastTransitionTime."""
     assert merge([stood()], [found(reason="Reverted")], NOW) == [
-        Condition("Ready", "True", "Reverted", "ok", 7, EARLIER)]
+        Condition("Ready", "True", "Reverted", "ok", 7, EARLIER)
+    ]
 
 
 def test_the_time_moves_with_the_status() -> None:

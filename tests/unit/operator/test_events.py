@@ -9,8 +9,11 @@ from chaffinch_operator.events import Event, build, emit
 from chaffinch_operator.resources import Resource
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-ABOUT = {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout",
-         "metadata": {"name": "web", "namespace": "shop", "uid": "u1"}}
+ABOUT = {
+    "apiVersion": "chaffinch.dev/v1alpha1",
+    "kind": "CanaryRollout",
+    "metadata": {"name": "web", "namespace": "shop", "uid": "u1"},
+}
 
 
 def event(reason: str = "GateFailed", note: str = "errors: 4.0x", at: datetime = AT) -> Event:
@@ -25,7 +28,7 @@ class Sink:
     error: Exception | None = None
     taken: list[dict[str, Any]] = field(default_factory=list)
 
-    async def create(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any] | None:  # noqa: ARG002
+    async def create(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any] | None:
         """Take it."""
         if self.error:
             raise self.error
@@ -38,10 +41,19 @@ def test_an_event_says_what_happened_to_whom() -> None:
     built = build(ABOUT, event(), "pod-1")
     assert built["metadata"]["namespace"] == "shop"
     assert built["eventTime"] == "2026-01-02T03:04:05.678901Z"
-    assert built["regarding"] == {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout", "name": "web",
-                                  "namespace": "shop", "uid": "u1"}
+    assert built["regarding"] == {
+        "apiVersion": "chaffinch.dev/v1alpha1",
+        "kind": "CanaryRollout",
+        "name": "web",
+        "namespace": "shop",
+        "uid": "u1",
+    }
     assert (built["type"], built["reason"], built["action"], built["note"]) == (
-        "Warning", "GateFailed", "RollBack", "errors: 4.0x")
+        "Warning",
+        "GateFailed",
+        "RollBack",
+        "errors: 4.0x",
+    )
 
 
 def test_the_same_fact_has_the_same_name() -> None:

@@ -39,17 +39,23 @@ def test_policies_look_only_at_labelled_namespaces_and_fail_closed() -> None:
 
 def test_no_policy_matches_a_subresource() -> None:
     """Autoscalers and the Deployment controller write to those."""
-    resources = [r for p in policies() for rule in p["spec"]["matchConstraints"]["resourceRules"]
-                 for r in rule["resources"]]
+    resources = [
+        r for p in policies() for rule in p["spec"]["matchConstraints"]["resourceRules"] for r in rule["resources"]
+    ]
     assert resources == ["deployments", "deployments", "services"]
 
 
 def test_everything_belongs_to_the_crd() -> None:
     """So that it goes with it, in any order of uninstalling."""
     for _, obj in hold.objects(USER, "crd-uid"):
-        assert obj["metadata"]["ownerReferences"] == [{
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "name": "canaryrollouts.chaffinch.dev", "uid": "crd-uid"}]
+        assert obj["metadata"]["ownerReferences"] == [
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "name": "canaryrollouts.chaffinch.dev",
+                "uid": "crd-uid",
+            }
+        ]
 
 
 def test_a_namespace_without_rollouts_is_not_refused() -> None:
@@ -104,9 +110,11 @@ def test_a_filled_empty_selector_is_a_difference() -> None:
     assert not hold.covers(live, wanted)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
-                    max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 @given(JSON)

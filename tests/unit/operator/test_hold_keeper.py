@@ -21,8 +21,13 @@ class Cluster:
         self.rollouts: list[dict[str, Any]] = []
         self.errors: dict[str, Exception] = {}
         self.writes: list[str] = []
-        self.put(CRDS, {"metadata": {"name": hold.CRD_NAME, "uid": "crd"}, "status": {
-            "conditions": [{"type": "Established", "status": "True"}]}})
+        self.put(
+            CRDS,
+            {
+                "metadata": {"name": hold.CRD_NAME, "uid": "crd"},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            },
+        )
         self.put(NAMESPACES, {"metadata": {"name": "shop", "labels": {"team": "a"}}})
 
     def put(self, resource: Resource, obj: dict[str, Any]) -> None:
@@ -33,7 +38,7 @@ class Cluster:
             stored["spec"]["defaulted"] = True
         self.objects[resource.plural, obj["metadata"]["name"]] = stored
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any] | None:  # noqa: ARG002
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Read one."""
         self._fail(resource)
         return copy.deepcopy(self.objects.get((resource.plural, name)))
@@ -49,8 +54,15 @@ class Cluster:
         self.put(resource, obj)
         return obj
 
-    async def patch(self, resource: Resource, name: str, namespace: str | None,  # noqa: ARG002
-                    patch: Any, *, manager: str) -> dict[str, Any]:
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        manager: str,
+    ) -> dict[str, Any]:
         """Patch one: the label of a namespace, or the whole of a policy."""
         self._write(resource, manager, f"patch {name}")
         obj = self.objects[resource.plural, name]
@@ -164,6 +176,7 @@ def test_it_looks_again_and_again(cluster: Cluster, virtually: Callable[[Any], A
 
     async def scenario() -> float:
         import asyncio
+
         with pytest.raises(StopAsyncIteration):
             await HoldKeeper(cluster, Settings()).run(note)
         return asyncio.get_running_loop().time()
@@ -177,7 +190,9 @@ async def test_a_namespace_is_labelled_once(cluster: Cluster, keeper: HoldKeeper
     await keeper.label_namespace("shop")
     assert cluster.writes == ["patch shop"]
     assert cluster.objects[NAMESPACES.plural, "shop"]["metadata"]["labels"] == {
-        "team": "a", "chaffinch.dev/hold": "enabled"}
+        "team": "a",
+        "chaffinch.dev/hold": "enabled",
+    }
 
 
 async def test_the_label_goes_with_the_last_rollout(cluster: Cluster, keeper: HoldKeeper) -> None:

@@ -68,13 +68,24 @@ async def server() -> AsyncIterator[Server]:
 def kubeconfig(server: Server, tmp_path: Path) -> Path:
     """A kubeconfig with a token."""
     path = tmp_path / "config"
-    path.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}},
-                     {"name": "there", "context": {"cluster": "nowhere", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server.url}},
-                     {"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "users": [{"name": "u", "user": {"token": "s3cret"}}]}))
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "here",
+                "contexts": [
+                    {"name": "here", "context": {"cluster": "c", "user": "u"}},
+                    {"name": "there", "context": {"cluster": "nowhere", "user": "u"}},
+                ],
+                "clusters": [
+                    {"name": "c", "cluster": {"server": server.url}},
+                    {"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}},
+                ],
+                "users": [{"name": "u", "user": {"token": "s3cret"}}],
+            }
+        )
+    )
     return path
 
 
@@ -115,10 +126,17 @@ async def test_server_side_apply_is_retried(server: Server, kube: Kube) -> None:
     """It is idempotent, and the client library would not."""
     server.script = [(503, {}), (200, OK)]
     await kube.apply(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}}, subresource="status")
-    assert server.seen[-1] == ("PATCH", "/apis/apps/v1/namespaces/shop/deployments/web/status",
-                               {"fieldManager": "chaffinch-canary", "force": "true"}, "application/apply-patch+yaml")
-    assert server.bodies[-1] == {"apiVersion": "apps/v1", "kind": "Deployment",
-                                 "metadata": {"name": "web", "namespace": "shop"}}
+    assert server.seen[-1] == (
+        "PATCH",
+        "/apis/apps/v1/namespaces/shop/deployments/web/status",
+        {"fieldManager": "chaffinch-canary", "force": "true"},
+        "application/apply-patch+yaml",
+    )
+    assert server.bodies[-1] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"},
+    }
 
 
 async def test_a_json_patch_is_not_sent_twice_when_the_first_may_have_worked(server: Server, kube: Kube) -> None:
@@ -154,6 +172,7 @@ async def test_a_merge_patch_says_that_it_is_one(server: Server, kube: Kube) -> 
 
 async def test_a_connection_that_breaks_is_retried(server: Server, kube: Kube) -> None:
     """The API server was restarted, say."""
+
     async def drop(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -165,6 +184,7 @@ async def test_a_connection_that_breaks_is_retried(server: Server, kube: Kube) -
 
 async def test_a_server_that_does_not_answer_is_unavailable(server: Server, kubeconfig: Path) -> None:
     """Every request has a limit."""
+
     async def hang(request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         return web.Response()
@@ -188,7 +208,8 @@ async def test_lists_are_read_in_pages(server: Server, kube: Kube) -> None:
     assert await kube.list(DEPLOYMENTS, "shop", labels="a=b", fields="c=d", limit=2) == [A, B, C]
     assert [query for _, _, query, _ in server.seen] == [
         {"labelSelector": "a=b", "fieldSelector": "c=d", "limit": "2"},
-        {"labelSelector": "a=b", "fieldSelector": "c=d", "limit": "2", "continue": "t"}]
+        {"labelSelector": "a=b", "fieldSelector": "c=d", "limit": "2", "continue": "t"},
+    ]
 
 
 async def test_a_list_whose_pages_expire_is_read_anew(server: Server, kube: Kube) -> None:
@@ -240,6 +261,7 @@ async def test_every_request_is_observed(server: Server, kubeconfig: Path) -> No
 
 def events(*lines: bytes) -> Callable[[web.Request], Any]:
     """A watch that sends these lines and ends."""
+
     async def send(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -258,8 +280,9 @@ async def test_a_watch_yields_until_the_server_ends_it(server: Server, kube: Kub
     assert server.seen[0][2] == {"watch": "true", "timeoutSeconds": "7", "fieldSelector": "metadata.name=web"}
 
 
-@pytest.mark.parametrize("line", [
-    b'{"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}', b"no json"])
+@pytest.mark.parametrize(
+    "line", [b'{"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}', b"no json"]
+)
 async def test_a_watch_that_breaks_says_so(server: Server, kube: Kube, line: bytes) -> None:
     """Never silently: what was missed has to be read again."""
     server.script = [events(line)]
@@ -296,8 +319,11 @@ async def test_in_a_pod_the_token_is_read_again_as_it_rotates(tmp_path: Path, mo
     shutil.copy(certifi.where(), authority)
     now = datetime(2026, 1, 1)  # noqa: DTZ001 - as the client library counts
     clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: now), timedelta=timedelta)
-    for name, value in (("SERVICE_TOKEN_FILENAME", str(token)), ("SERVICE_CERT_FILENAME", str(authority)),
-                        ("datetime", clock)):
+    for name, value in (
+        ("SERVICE_TOKEN_FILENAME", str(token)),
+        ("SERVICE_CERT_FILENAME", str(authority)),
+        ("datetime", clock),
+    ):
         monkeypatch.setattr(incluster_config, name, value)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")

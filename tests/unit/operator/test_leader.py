@@ -27,27 +27,43 @@ class Leases:
         self.writes = 0
         self.broken_watches = 0
 
-    async def get(self, resource: Resource, name: str, namespace: str) -> dict[str, Any] | None:  # noqa: ARG002
+    async def get(self, resource: Resource, name: str, namespace: str) -> dict[str, Any] | None:
         """Return the Lease."""
         await self._answer()
         return copy.deepcopy(self.lease)
 
-    async def create(self, resource: Resource, obj: dict[str, Any], *,  # noqa: ARG002
-                     manager: str) -> dict[str, Any] | None:  # noqa: ARG002
+    async def create(
+        self,
+        resource: Resource,
+        obj: dict[str, Any],
+        *,
+        manager: str,
+    ) -> dict[str, Any] | None:
         """Create the Lease."""
         await self._answer()
         return None if self.lease else self.put(obj)
 
-    async def update(self, resource: Resource, obj: dict[str, Any], *,  # noqa: ARG002
-                     manager: str) -> dict[str, Any]:  # noqa: ARG002
+    async def update(
+        self,
+        resource: Resource,
+        obj: dict[str, Any],
+        *,
+        manager: str,
+    ) -> dict[str, Any]:
         """Replace the Lease."""
         await self._answer()
         if self.lease is None or obj["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise Conflict("the object has been modified")
         return self.put(obj)
 
-    async def watch(self, resource: Resource, namespace: str, *, fields: str,  # noqa: ARG002
-                    timeout: float) -> AsyncIterator[tuple[str, dict[str, Any]]]:  # noqa: ARG002, ASYNC109
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        fields: str,
+        timeout: float,
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yield the Lease once; break the first times if asked to."""
         if self.broken_watches:
             self.broken_watches -= 1
@@ -78,8 +94,12 @@ class Leases:
 
 def elector(leases: Leases, identity: str) -> Elector:
     """One process."""
-    return Elector(leases, Settings(identity=identity), clock=lambda: asyncio.get_running_loop().time(),
-                   now=lambda: datetime.fromtimestamp(asyncio.get_running_loop().time(), UTC))
+    return Elector(
+        leases,
+        Settings(identity=identity),
+        clock=lambda: asyncio.get_running_loop().time(),
+        now=lambda: datetime.fromtimestamp(asyncio.get_running_loop().time(), UTC),
+    )
 
 
 def now() -> float:
@@ -89,6 +109,7 @@ def now() -> float:
 
 def test_the_first_one_creates_the_lease(virtually: Run) -> None:
     """A fresh cluster has a leader at once."""
+
     async def scenario() -> None:
         leases = Leases()
         await elector(leases, "a").acquire()
@@ -99,6 +120,7 @@ def test_the_first_one_creates_the_lease(virtually: Run) -> None:
 
 def test_only_one_of_two_leads(virtually: Run) -> None:
     """While the leader renews, the other waits, for an hour if need be."""
+
     async def scenario() -> None:
         leases = Leases()
         first, second = elector(leases, "a"), elector(leases, "b")
@@ -115,6 +137,7 @@ def test_only_one_of_two_leads(virtually: Run) -> None:
 
 def test_a_silent_leader_is_followed_within_twenty_seconds(virtually: Run) -> None:
     """After kill -9: fifteen seconds of silence and one look every two."""
+
     async def scenario() -> None:
         leases = Leases()
         first, second = elector(leases, "a"), elector(leases, "b")
@@ -134,6 +157,7 @@ def test_a_silent_leader_is_followed_within_twenty_seconds(virtually: Run) -> No
 
 def test_a_released_lease_is_taken_at_the_next_look(virtually: Run) -> None:
     """SIGTERM: the other need not wait for fifteen seconds."""
+
     async def scenario() -> None:
         leases = Leases()
         first, second = elector(leases, "a"), elector(leases, "b")
@@ -149,6 +173,7 @@ def test_a_released_lease_is_taken_at_the_next_look(virtually: Run) -> None:
 
 def test_a_leader_that_cannot_renew_gives_up_before_others_may_take_over(virtually: Run) -> None:
     """Ten seconds from the last renewal, and the others wait for fifteen."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -163,6 +188,7 @@ def test_a_leader_that_cannot_renew_gives_up_before_others_may_take_over(virtual
 
 def test_a_request_that_hangs_counts_as_one_that_failed(virtually: Run) -> None:
     """The deadline interrupts it."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -177,6 +203,7 @@ def test_a_request_that_hangs_counts_as_one_that_failed(virtually: Run) -> None:
 
 def test_a_short_outage_is_survived(virtually: Run) -> None:
     """Six seconds without an answer change nothing."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -195,6 +222,7 @@ def test_a_short_outage_is_survived(virtually: Run) -> None:
 
 def test_a_lease_that_another_took_is_lost_at_once(virtually: Run) -> None:
     """No second chance: the other one is leading already."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -210,6 +238,7 @@ def test_a_lease_that_another_took_is_lost_at_once(virtually: Run) -> None:
 
 def test_a_deleted_lease_is_lost_at_once(virtually: Run) -> None:
     """Another process may have made a new one by now."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -223,6 +252,7 @@ def test_a_deleted_lease_is_lost_at_once(virtually: Run) -> None:
 
 def test_a_foreign_annotation_on_the_lease_is_no_loss(virtually: Run) -> None:
     """Still ours: renewed with the new resourceVersion."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -239,6 +269,7 @@ def test_a_foreign_annotation_on_the_lease_is_no_loss(virtually: Run) -> None:
 
 def test_a_restarted_container_resumes_its_own_lease(virtually: Run) -> None:
     """Same pod, same identity: the former process is dead."""
+
     async def scenario() -> None:
         leases = Leases()
         await elector(leases, "a").acquire()
@@ -252,6 +283,7 @@ def test_a_restarted_container_resumes_its_own_lease(virtually: Run) -> None:
 
 def test_of_two_that_see_an_expired_lease_one_wins(virtually: Run) -> None:
     """The resourceVersion decides."""
+
     async def scenario() -> None:
         leases = Leases()
         await elector(leases, "dead").acquire()
@@ -266,6 +298,7 @@ def test_of_two_that_see_an_expired_lease_one_wins(virtually: Run) -> None:
 
 def test_a_standby_outlasts_an_api_server_that_is_down(virtually: Run) -> None:
     """It goes on asking."""
+
     async def scenario() -> None:
         leases = Leases()
         leases.down = True
@@ -280,6 +313,7 @@ def test_a_standby_outlasts_an_api_server_that_is_down(virtually: Run) -> None:
 
 def test_releasing_what_one_never_had_writes_nothing(virtually: Run) -> None:
     """A standby that is stopped leaves the Lease alone."""
+
     async def scenario() -> None:
         leases = Leases()
         await elector(leases, "a").release()
@@ -290,6 +324,7 @@ def test_releasing_what_one_never_had_writes_nothing(virtually: Run) -> None:
 
 def test_a_release_that_hangs_does_not_delay_the_exit(virtually: Run) -> None:
     """Best effort, for two seconds."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -303,13 +338,16 @@ def test_a_release_that_hangs_does_not_delay_the_exit(virtually: Run) -> None:
 
 def test_renewals_are_seen_through_a_watch_that_is_opened_again(virtually: Run) -> None:
     """A watch ends now and then, and breaks now and then."""
+
     async def scenario() -> None:
         leases, seen = Leases(), []
         first = elector(leases, "a")
         await first.acquire()
         leases.broken_watches = 2
-        tasks = [asyncio.create_task(first.hold()),
-                 asyncio.create_task(first.watch_renewals(lambda: seen.append(now())))]
+        tasks = [
+            asyncio.create_task(first.hold()),
+            asyncio.create_task(first.watch_renewals(lambda: seen.append(now()))),
+        ]
         await asyncio.sleep(9)
         assert seen == [4, 6, 8]
         for task in tasks:
@@ -320,6 +358,7 @@ def test_renewals_are_seen_through_a_watch_that_is_opened_again(virtually: Run) 
 
 def test_the_same_renewal_counts_once(virtually: Run) -> None:
     """A watch that shows old news again and again proves nothing."""
+
     async def scenario() -> None:
         leases, seen = Leases(), []
         first = elector(leases, "a")
@@ -334,6 +373,7 @@ def test_the_same_renewal_counts_once(virtually: Run) -> None:
 
 def test_a_release_wins_over_a_renewal_that_was_cut_off(virtually: Run) -> None:
     """The exit interrupts a renewal, which arrives all the same: the Lease is given back nevertheless."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -348,6 +388,7 @@ def test_a_release_wins_over_a_renewal_that_was_cut_off(virtually: Run) -> None:
 
 def test_a_release_leaves_the_lease_of_another_alone(virtually: Run) -> None:
     """Lost while exiting: nothing is written."""
+
     async def scenario() -> None:
         leases = Leases()
         first = elector(leases, "a")
@@ -362,6 +403,7 @@ def test_a_release_leaves_the_lease_of_another_alone(virtually: Run) -> None:
 
 def test_renewals_of_others_do_not_count(virtually: Run) -> None:
     """Only our own prove that we are heard and hear."""
+
     async def scenario() -> None:
         leases, seen = Leases(), []
         await elector(leases, "b").acquire()

@@ -34,15 +34,16 @@ class Work:
         assert isinstance(step, Outcome)
         return step
 
-    def passed(self, seconds: float, result: str) -> None:  # noqa: ARG002
+    def passed(self, seconds: float, result: str) -> None:
         """Note the result."""
         self.results.append(result)
 
 
 async def run(work: Work, life: Life | None = None, wakeups: Wakeups | None = None) -> bool:
     """Run the loop of the object "a"."""
-    return await run_object("a", work.reconcile, wakeups or Wakeups(), life or Life(), resync_seconds=RESYNC,
-                            observer=work)
+    return await run_object(
+        "a", work.reconcile, wakeups or Wakeups(), life or Life(), resync_seconds=RESYNC, observer=work
+    )
 
 
 async def after(seconds: float, act: Callable[[], object]) -> None:
@@ -81,8 +82,9 @@ def test_a_burst_of_wake_ups_is_one_pass(virtually: Run) -> None:
     work, wakeups = Work([Outcome()]), Wakeups()
 
     async def scenario() -> None:
-        await asyncio.gather(run(work, wakeups=wakeups),
-                             *(after(0.001 * n, lambda: wakeups.wake("a")) for n in range(1, 11)))
+        await asyncio.gather(
+            run(work, wakeups=wakeups), *(after(0.001 * n, lambda: wakeups.wake("a")) for n in range(1, 11))
+        )
 
     virtually(scenario())
     assert work.at == [0, loops.PAUSE]
@@ -180,6 +182,7 @@ def test_the_operators_exit_ends_the_loop_in_the_midst_of_a_pass(virtually: Run)
 
 def test_deletion_lets_the_pass_end_and_then_cleans_up(virtually: Run) -> None:
     """The cleanup is made of passes too, and the last one says that it is finished."""
+
     async def slow() -> Outcome:
         await asyncio.sleep(5)
         return Outcome()

@@ -31,7 +31,8 @@ def test_a_rollout_is_shown_with_its_evidence() -> None:
         'chaffinch_rollout_gate_log_e{gate="errors",name="web",namespace="shop",side="safe"} -1.5',
         'chaffinch_rollout_phase{name="web",namespace="shop",phase="Analyzing"} 1.0',
         'chaffinch_rollout_step{name="web",namespace="shop"} 1.0',
-        'chaffinch_rollout_weight_percent{name="web",namespace="shop"} 25.0']
+        'chaffinch_rollout_weight_percent{name="web",namespace="shop"} 25.0',
+    ]
 
 
 def test_former_phases_and_gates_are_dropped() -> None:
@@ -40,7 +41,8 @@ def test_former_phases_and_gates_are_dropped() -> None:
     metrics.show(Sample())
     metrics.show(Sample(phase="Idle", gates=()))
     assert lines(metrics, "chaffinch_rollout_phase") == [
-        'chaffinch_rollout_phase{name="web",namespace="shop",phase="Idle"} 1.0']
+        'chaffinch_rollout_phase{name="web",namespace="shop",phase="Idle"} 1.0'
+    ]
     assert lines(metrics, "chaffinch_rollout_gate") == []
 
 
@@ -65,8 +67,12 @@ def test_passes_requests_and_decisions_are_counted() -> None:
     metrics.leading(True)
     metrics.hold_installed(True)
     page = metrics.render().decode()
-    for line in ('chaffinch_reconcile_total{kind="CanaryRollout",result="ok"} 1.0',
-                 'chaffinch_api_requests_total{code="200",resource="services",verb="apply"} 1.0',
-                 'chaffinch_rollout_decisions_total{action="RollBack",reason="GateFailed"} 1.0',
-                 'chaffinch_objects{kind="CanaryRollout"} 3.0', "chaffinch_leader 1.0", "chaffinch_hold_installed 1.0"):
+    for line in (
+        'chaffinch_reconcile_total{kind="CanaryRollout",result="ok"} 1.0',
+        'chaffinch_api_requests_total{code="200",resource="services",verb="apply"} 1.0',
+        'chaffinch_rollout_decisions_total{action="RollBack",reason="GateFailed"} 1.0',
+        'chaffinch_objects{kind="CanaryRollout"} 3.0',
+        "chaffinch_leader 1.0",
+        "chaffinch_hold_installed 1.0",
+    ):
         assert line in page

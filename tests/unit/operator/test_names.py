@@ -58,8 +58,10 @@ def test_labels_of_children_are_valid_values(name: str) -> None:
 def test_labels_say_whose_the_child_is() -> None:
     """A child carries who made it, its name and its rollout."""
     assert names.child_labels("checkout", "checkout-canary") == {
-        "app.kubernetes.io/managed-by": "chaffinch", "app.kubernetes.io/name": "checkout-canary",
-        "chaffinch.dev/rollout": "checkout"}
+        "app.kubernetes.io/managed-by": "chaffinch",
+        "app.kubernetes.io/name": "checkout-canary",
+        "chaffinch.dev/rollout": "checkout",
+    }
 
 
 def test_long_labels_that_differ_at_the_end_are_different() -> None:

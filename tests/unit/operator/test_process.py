@@ -29,8 +29,9 @@ def logging_as_it_was() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_a_wrong_setting_ends_with_status_2_and_its_name(monkeypatch: pytest.MonkeyPatch,
-                                                         capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_setting_ends_with_status_2_and_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Found at once, not at the first use."""
     monkeypatch.setenv("CHAFFINCH_HTTP_PORT", "http")
     with pytest.raises(SystemExit) as end:
@@ -54,7 +55,11 @@ def test_logs_are_one_json_object_per_line_ours_and_theirs() -> None:
     logging.getLogger("kopf.x").warning("watch %s", "broke")
     ours, theirs = map(json.loads, stream.getvalue().splitlines())
     assert (ours["event"], ours["identity"], ours["level"], ours["logger"]) == (
-        "lease_acquired", "a", "info", "chaffinch.test")
+        "lease_acquired",
+        "a",
+        "info",
+        "chaffinch.test",
+    )
     assert (theirs["event"], theirs["logger"]) == ("watch broke", "kopf.x")
 
 
@@ -115,6 +120,7 @@ async def test_work_ends_when_asked_to_stop() -> None:
 
 async def test_work_that_fails_is_not_taken_for_done() -> None:
     """Its exception comes out."""
+
     async def fail() -> None:
         raise ValueError("odd")
 

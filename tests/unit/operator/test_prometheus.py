@@ -22,8 +22,16 @@ from chaffinch_operator.ports.prometheus import (
 )
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-VECTOR = {"status": "success", "data": {"resultType": "vector", "result": [
-    {"metric": {"pod": "web-1"}, "value": [1767312000, "42"]}, {"metric": {}, "value": [1767312000, "NaN"]}]}}
+VECTOR = {
+    "status": "success",
+    "data": {
+        "resultType": "vector",
+        "result": [
+            {"metric": {"pod": "web-1"}, "value": [1767312000, "42"]},
+            {"metric": {}, "value": [1767312000, "NaN"]},
+        ],
+    },
+}
 
 
 @dataclass
@@ -118,17 +126,22 @@ async def test_memory_is_bounded(port: HttpPrometheus, server: Server, monkeypat
     assert [form["query"] for form in server.asked] == ["a", "b", "c", "a"]
 
 
-@pytest.mark.parametrize(("status", "body", "error", "text"), [
-    (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, BadQuery, "parse error"),
-    (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, BadQuery, "too many samples"),
-    (503, {"status": "error", "errorType": "timeout", "error": "late"}, ProviderUnreachable, "late"),
-    (401, {}, ProviderUnreachable, "a proxy that adds them"),
-    (404, {"message": "no route"}, ProviderUnreachable, "HTTP 404"),
-    (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, BadQuery, "matrix"),
-    (200, {"status": "success", "data": {"resultType": "scalar", "result": [0, "1"]}}, BadQuery, "scalar"),
-    (200, {"status": "success"}, BadQuery, "instant vector")])
-async def test_bad_queries_are_told_from_bad_servers(port: HttpPrometheus, server: Server, status: int,
-                                                     body: dict[str, Any], error: type[Exception], text: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "error", "text"),
+    [
+        (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, BadQuery, "parse error"),
+        (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, BadQuery, "too many samples"),
+        (503, {"status": "error", "errorType": "timeout", "error": "late"}, ProviderUnreachable, "late"),
+        (401, {}, ProviderUnreachable, "a proxy that adds them"),
+        (404, {"message": "no route"}, ProviderUnreachable, "HTTP 404"),
+        (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, BadQuery, "matrix"),
+        (200, {"status": "success", "data": {"resultType": "scalar", "result": [0, "1"]}}, BadQuery, "scalar"),
+        (200, {"status": "success"}, BadQuery, "instant vector"),
+    ],
+)
+async def test_bad_queries_are_told_from_bad_servers(
+    port: HttpPrometheus, server: Server, status: int, body: dict[str, Any], error: type[Exception], text: str
+) -> None:
     """The former needs an edit, the latter patience; both messages say of what."""
     server.status, server.answer = status, json.dumps(body).encode()
     with pytest.raises(error, match=text):
@@ -142,8 +155,9 @@ async def test_a_page_that_is_no_prometheus(port: HttpPrometheus, server: Server
         await port.instant("up", AT)
 
 
-async def test_an_endless_answer_is_cut_off(port: HttpPrometheus, server: Server,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_cut_off(
+    port: HttpPrometheus, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A query that selects the whole store does not fill our memory."""
     monkeypatch.setattr(prometheus, "MAX_BYTES", 10)
     with pytest.raises(BadQuery, match="fewer series"):
@@ -179,8 +193,16 @@ def test_closed_servers_say_so() -> None:
         PrometheusServers().get("http://x")
 
 
-@pytest.mark.parametrize("series", [{}, {"metric": {}}, {"metric": {}, "value": [1]}, {"metric": {}, "value": [1, "x"]},
-                                    {"metric": {}, "histogram": [1, {}]}])
+@pytest.mark.parametrize(
+    "series",
+    [
+        {},
+        {"metric": {}},
+        {"metric": {}, "value": [1]},
+        {"metric": {}, "value": [1, "x"]},
+        {"metric": {}, "histogram": [1, {}]},
+    ],
+)
 def test_series_without_a_plain_value_are_refused(series: dict[str, Any]) -> None:
     """Native histograms among them."""
     with pytest.raises(BadQuery, match="plain value"):

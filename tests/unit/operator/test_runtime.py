@@ -31,8 +31,11 @@ class Work:
 
 def rollout(name: str = "web", target: str = "web", uid: str = "u1", **meta: object) -> dict[str, Any]:
     """A CanaryRollout as a watch shows it."""
-    return {"metadata": {"namespace": "shop", "name": name, "uid": uid, "generation": 1, **meta},
-            "spec": {"targetRef": {"name": target}}, "status": {}}
+    return {
+        "metadata": {"namespace": "shop", "name": name, "uid": uid, "generation": 1, **meta},
+        "spec": {"targetRef": {"name": target}},
+        "status": {},
+    }
 
 
 async def settle() -> None:
@@ -60,6 +63,7 @@ class Scenario:
 
 def test_a_change_of_spec_or_annotations_wakes_the_loop(virtually: Run) -> None:
     """What a person asks for is looked at when it is heard of."""
+
     async def scenario() -> None:
         s = Scenario()
         await s.start()
@@ -73,6 +77,7 @@ def test_a_change_of_spec_or_annotations_wakes_the_loop(virtually: Run) -> None:
 
 def test_a_change_of_status_alone_does_not(virtually: Run) -> None:
     """Our own status write does not come back as work."""
+
     async def scenario() -> None:
         s = Scenario()
         await s.start()
@@ -85,11 +90,16 @@ def test_a_change_of_status_alone_does_not(virtually: Run) -> None:
 
 def test_target_canary_and_baseline_wake_their_rollout(virtually: Run) -> None:
     """By name, or by the label of a child whose name was cut."""
+
     async def scenario() -> None:
         s = Scenario()
         await s.start()
-        for name, labels in (("web", {}), ("web-canary", {}), ("web-baseline", {}),
-                             ("other", {"chaffinch.dev/rollout": "web"})):
+        for name, labels in (
+            ("web", {}),
+            ("web-canary", {}),
+            ("web-baseline", {}),
+            ("other", {"chaffinch.dev/rollout": "web"}),
+        ):
             s.runtime.deployment_changed("shop", name, labels)
             await settle()
         assert len(s.work.passes) == 4
@@ -99,6 +109,7 @@ def test_target_canary_and_baseline_wake_their_rollout(virtually: Run) -> None:
 
 def test_other_deployments_wake_nobody(virtually: Run) -> None:
     """Not those of other names, nor those of the same name in another namespace."""
+
     async def scenario() -> None:
         s = Scenario()
         await s.start()
@@ -112,6 +123,7 @@ def test_other_deployments_wake_nobody(virtually: Run) -> None:
 
 def test_two_rollouts_of_one_target_are_both_woken(virtually: Run) -> None:
     """The one that conflicts wants to know when it no longer does."""
+
     async def scenario() -> None:
         s = Scenario()
         await s.start()
@@ -130,6 +142,7 @@ def test_two_rollouts_of_one_target_are_both_woken(virtually: Run) -> None:
 
 def test_a_deletion_waits_for_the_cleanup(virtually: Run) -> None:
     """The framework may take the finalizer off only when clean_up has returned."""
+
     async def scenario() -> None:
         s = Scenario()
         task = await s.start()
@@ -146,6 +159,7 @@ def test_a_deletion_waits_for_the_cleanup(virtually: Run) -> None:
 
 def test_a_deletion_that_began_under_a_former_process_is_cleaned_up(virtually: Run) -> None:
     """Then the framework starts no task for the object, so the event does the work."""
+
     async def scenario() -> None:
         s = Scenario(rollout(deletionTimestamp="2026-01-01T00:00:00Z"))
         s.runtime.rollout_changed(s.body)
@@ -160,6 +174,7 @@ def test_a_deletion_that_began_under_a_former_process_is_cleaned_up(virtually: R
 
 def test_an_exit_during_a_cleanup_keeps_the_finalizer(virtually: Run) -> None:
     """clean_up never returns then: the next process cleans up."""
+
     async def scenario() -> None:
         s = Scenario()
         task = await s.start()
@@ -176,6 +191,7 @@ def test_an_exit_during_a_cleanup_keeps_the_finalizer(virtually: Run) -> None:
 
 def test_a_deletion_heard_of_while_exiting_is_left_to_the_next_process(virtually: Run) -> None:
     """Not even a pass is started."""
+
     async def scenario() -> None:
         s = Scenario()
         s.runtime.stop()
@@ -190,6 +206,7 @@ def test_a_deletion_heard_of_while_exiting_is_left_to_the_next_process(virtually
 
 def test_the_operators_exit_ends_every_loop(virtually: Run) -> None:
     """At once, without cleanup."""
+
     async def scenario() -> None:
         s = Scenario()
         task = await s.start()
@@ -202,6 +219,7 @@ def test_the_operators_exit_ends_every_loop(virtually: Run) -> None:
 
 def test_a_loop_that_the_framework_forgot_to_stop_ends_all_the_same(virtually: Run) -> None:
     """It began while the framework was exiting: that must not delay the hand-over."""
+
     async def scenario() -> None:
         s = Scenario()
         task = await s.start()
@@ -216,6 +234,7 @@ def test_a_loop_that_the_framework_forgot_to_stop_ends_all_the_same(virtually: R
 
 def test_an_object_that_vanished_ends_its_task(virtually: Run) -> None:
     """Somebody took the finalizer off by hand: nothing is left behind, not even in the map of targets."""
+
     async def scenario() -> None:
         counts: list[int] = []
         s = Scenario(counted=counts.append)
@@ -232,6 +251,7 @@ def test_an_object_that_vanished_ends_its_task(virtually: Run) -> None:
 
 def test_synced_once_every_first_object_had_a_pass(virtually: Run) -> None:
     """Ready means: everything that was there at the start was looked at."""
+
     async def scenario() -> None:
         synced: list[bool] = []
         s = Scenario(synced=lambda: synced.append(True))

@@ -9,22 +9,51 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     """Nothing has to be set."""
     settings = Settings.from_env({})
     assert (settings.namespace, settings.lease_name, settings.http_port) == (
-        "chaffinch-system", "chaffinch-operator", 8080)
+        "chaffinch-system",
+        "chaffinch-operator",
+        8080,
+    )
     assert settings.username == "system:serviceaccount:chaffinch-system:chaffinch-operator"
 
 
 def test_every_variable_is_read() -> None:
     """Each field has its variable."""
-    settings = Settings.from_env({
-        "POD_NAMESPACE": "ops", "POD_NAME": "pod-1", "KUBECONFIG": "/k", "CHAFFINCH_SERVICE_ACCOUNT": "sa",
-        "CHAFFINCH_LEASE_NAME": "l", "CHAFFINCH_LEASE_SECONDS": "30", "CHAFFINCH_RENEW_SECONDS": "20",
-        "CHAFFINCH_RETRY_SECONDS": "0.5", "CHAFFINCH_HTTP_HOST": "127.0.0.1", "CHAFFINCH_HTTP_PORT": "0",
-        "CHAFFINCH_RESYNC_SECONDS": "60", "CHAFFINCH_WATCH_NAMESPACES": "a, b,", "CHAFFINCH_LOG_FORMAT": "console",
-        "CHAFFINCH_LOG_LEVEL": "DEBUG", "CHAFFINCH_CONTEXT": "kind"})
+    settings = Settings.from_env(
+        {
+            "POD_NAMESPACE": "ops",
+            "POD_NAME": "pod-1",
+            "KUBECONFIG": "/k",
+            "CHAFFINCH_SERVICE_ACCOUNT": "sa",
+            "CHAFFINCH_LEASE_NAME": "l",
+            "CHAFFINCH_LEASE_SECONDS": "30",
+            "CHAFFINCH_RENEW_SECONDS": "20",
+            "CHAFFINCH_RETRY_SECONDS": "0.5",
+            "CHAFFINCH_HTTP_HOST": "127.0.0.1",
+            "CHAFFINCH_HTTP_PORT": "0",
+            "CHAFFINCH_RESYNC_SECONDS": "60",
+            "CHAFFINCH_WATCH_NAMESPACES": "a, b,",
+            "CHAFFINCH_LOG_FORMAT": "console",
+            "CHAFFINCH_LOG_LEVEL": "DEBUG",
+            "CHAFFINCH_CONTEXT": "kind",
+        }
+    )
     assert settings == Settings(
-        namespace="ops", service_account="sa", identity="pod-1", lease_name="l", lease_seconds=30, renew_seconds=20,
-        retry_seconds=0.5, http_host="127.0.0.1", http_port=0, resync_seconds=60, watch_namespaces=("a", "b"),
-        log_format="console", log_level="debug", kubeconfig="/k", context="kind")
+        namespace="ops",
+        service_account="sa",
+        identity="pod-1",
+        lease_name="l",
+        lease_seconds=30,
+        renew_seconds=20,
+        retry_seconds=0.5,
+        http_host="127.0.0.1",
+        http_port=0,
+        resync_seconds=60,
+        watch_namespaces=("a", "b"),
+        log_format="console",
+        log_level="debug",
+        kubeconfig="/k",
+        context="kind",
+    )
     assert settings.username == "system:serviceaccount:ops:sa"
 
 
@@ -38,10 +67,19 @@ def test_two_processes_have_two_identities() -> None:
     assert Settings.from_env({}).identity != Settings.from_env({}).identity
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("CHAFFINCH_LEASE_SECONDS", "soon"), ("CHAFFINCH_RETRY_SECONDS", "0"), ("CHAFFINCH_RESYNC_SECONDS", "nan"),
-    ("CHAFFINCH_RENEW_SECONDS", "inf"), ("CHAFFINCH_HTTP_PORT", "65536"), ("CHAFFINCH_HTTP_PORT", "http"),
-    ("CHAFFINCH_LOG_FORMAT", "xml"), ("CHAFFINCH_LOG_LEVEL", "loud")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHAFFINCH_LEASE_SECONDS", "soon"),
+        ("CHAFFINCH_RETRY_SECONDS", "0"),
+        ("CHAFFINCH_RESYNC_SECONDS", "nan"),
+        ("CHAFFINCH_RENEW_SECONDS", "inf"),
+        ("CHAFFINCH_HTTP_PORT", "65536"),
+        ("CHAFFINCH_HTTP_PORT", "http"),
+        ("CHAFFINCH_LOG_FORMAT", "xml"),
+        ("CHAFFINCH_LOG_LEVEL", "loud"),
+    ],
+)
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     """The message names the variable and shows its value."""
     with pytest.raises(BadSettingError, match=f'{name}="{value}"'):

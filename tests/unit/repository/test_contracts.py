@@ -18,35 +18,53 @@ STATS = "services/chaffinch_stats"
 VIOLATIONS = {
     # what is planted where, and how the tool says so
     "statistics import the operator": (
-        f"{STATS}/checks.py", "chaffinch_operator.names",
-        "chaffinch_stats is not allowed to import chaffinch_operator"),
+        f"{STATS}/checks.py",
+        "chaffinch_operator.names",
+        "chaffinch_stats is not allowed to import chaffinch_operator",
+    ),
     "a slice imports an entry point": (
-        f"{OPERATOR}/canary/plan.py", "chaffinch_operator.cli.words",
-        "chaffinch_operator.canary is not allowed to import chaffinch_operator.cli"),
+        f"{OPERATOR}/canary/plan.py",
+        "chaffinch_operator.cli.words",
+        "chaffinch_operator.canary is not allowed to import chaffinch_operator.cli",
+    ),
     "what runs the loops knows a slice": (
-        f"{OPERATOR}/runtime.py", "chaffinch_operator.canary.reasons",
-        "chaffinch_operator.runtime is not allowed to import chaffinch_operator.canary"),
+        f"{OPERATOR}/runtime.py",
+        "chaffinch_operator.canary.reasons",
+        "chaffinch_operator.runtime is not allowed to import chaffinch_operator.canary",
+    ),
     "a decision imports its reconciler": (
-        f"{OPERATOR}/canary/decide.py", "chaffinch_operator.canary.reconcile",
-        "chaffinch_operator.canary.decide is not allowed to import chaffinch_operator.canary.reconcile"),
+        f"{OPERATOR}/canary/decide.py",
+        "chaffinch_operator.canary.reconcile",
+        "chaffinch_operator.canary.decide is not allowed to import chaffinch_operator.canary.reconcile",
+    ),
     "observe and apply know each other": (
-        f"{OPERATOR}/canary/observe.py", "chaffinch_operator.canary.apply",
-        "chaffinch_operator.canary.observe is not allowed to import chaffinch_operator.canary.apply"),
+        f"{OPERATOR}/canary/observe.py",
+        "chaffinch_operator.canary.apply",
+        "chaffinch_operator.canary.observe is not allowed to import chaffinch_operator.canary.apply",
+    ),
     "a decision reads the clock": (
-        f"{OPERATOR}/canary/flow.py", "time", "chaffinch_operator.canary.flow is not allowed to import time"),
+        f"{OPERATOR}/canary/flow.py",
+        "time",
+        "chaffinch_operator.canary.flow is not allowed to import time",
+    ),
     "a pure module reaches the network through another module": (
-        f"{OPERATOR}/canary/sizing.py", "chaffinch_operator.ports.prometheus",
-        "chaffinch_operator.canary.sizing is not allowed to import aiohttp"),
-    "statistics start tasks": (
-        f"{STATS}/counts.py", "asyncio", "chaffinch_stats is not allowed to import asyncio"),
+        f"{OPERATOR}/canary/sizing.py",
+        "chaffinch_operator.ports.prometheus",
+        "chaffinch_operator.canary.sizing is not allowed to import aiohttp",
+    ),
+    "statistics start tasks": (f"{STATS}/counts.py", "asyncio", "chaffinch_stats is not allowed to import asyncio"),
     "a second door to Kubernetes": (
-        f"{OPERATOR}/canary/apply.py", "kubernetes.aio", "chaffinch_operator.canary.apply -> kubernetes"),
-    "kopf inside the slice": (
-        f"{OPERATOR}/canary/reconcile.py", "kopf", "chaffinch_operator.canary.reconcile -> kopf"),
+        f"{OPERATOR}/canary/apply.py",
+        "kubernetes.aio",
+        "chaffinch_operator.canary.apply -> kubernetes",
+    ),
+    "kopf inside the slice": (f"{OPERATOR}/canary/reconcile.py", "kopf", "chaffinch_operator.canary.reconcile -> kopf"),
     "the slice speaks HTTP itself": (
-        f"{OPERATOR}/canary/observe.py", "aiohttp", "chaffinch_operator.canary.observe -> aiohttp"),
-    "numerics at run time": (
-        f"{STATS}/counts.py", "numpy", "chaffinch_stats.counts -> numpy"),
+        f"{OPERATOR}/canary/observe.py",
+        "aiohttp",
+        "chaffinch_operator.canary.observe -> aiohttp",
+    ),
+    "numerics at run time": (f"{STATS}/counts.py", "numpy", "chaffinch_stats.counts -> numpy"),
 }
 
 
@@ -80,8 +98,14 @@ def lint(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the contracts on a copy."""
     program = "from importlinter.cli import lint_imports_command as run; run()"
     paths = os.pathsep.join(str(root / folder) for folder in checkout.SOURCE)
-    return subprocess.run([sys.executable, "-c", program, "--no-cache"], cwd=root, check=False, text=True,
-                          capture_output=True, env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "300"})
+    return subprocess.run(
+        [sys.executable, "-c", program, "--no-cache"],
+        cwd=root,
+        check=False,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "300"},
+    )
 
 
 def test_the_copy_keeps_all_contracts(intact: Path) -> None:

@@ -107,6 +107,9 @@ def test_every_alert_has_a_runbook() -> None:
     """Each alert of the monitoring component has a page of its name, and each page an alert."""
     rules = [name for name in checkout.files() if name.startswith("manifests/components/monitoring/")]
     alerts = {found for name in rules for found in ALERT.findall(checkout.text(name))}
-    pages = {PurePosixPath(name).stem for name in checkout.files()
-             if name.startswith("docs/runbooks/") and not name.endswith("README.md")}
+    pages = {
+        PurePosixPath(name).stem
+        for name in checkout.files()
+        if name.startswith("docs/runbooks/") and not name.endswith("README.md")
+    }
     assert pages == alerts

@@ -18,8 +18,13 @@ def test_source_roots_are_no_packages(folder: str) -> None:
 
 def test_python_starts_from_the_root() -> None:
     """The folder `operator` does not hide the standard library's module from a Python started beside it."""
-    done = subprocess.run([sys.executable, "-c", "import collections, operator; print(operator.eq(1, 1))"],
-                          cwd=checkout.ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import collections, operator; print(operator.eq(1, 1))"],
+        cwd=checkout.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "True"
 
 

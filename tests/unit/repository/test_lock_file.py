@@ -20,16 +20,22 @@ def locked() -> dict[str, tuple[str, str]]:
 def wanted() -> list[Requirement]:
     """Every requirement in pyproject.toml."""
     project = checkout.project()
-    groups = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values(),
-              *project["dependency-groups"].values()]
+    groups = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
     return [Requirement(line) for group in groups for line in group]
 
 
 def test_every_requirement_is_locked_at_a_version_it_allows() -> None:
     """`make lock` was run after the last change of a dependency."""
     lock = locked()
-    stale = [str(one) for one in wanted()
-             if one.name.lower() not in lock or not one.specifier.contains(lock[one.name.lower()][0], prereleases=True)]
+    stale = [
+        str(one)
+        for one in wanted()
+        if one.name.lower() not in lock or not one.specifier.contains(lock[one.name.lower()][0], prereleases=True)
+    ]
     assert stale == []
 
 

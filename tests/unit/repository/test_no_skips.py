@@ -24,10 +24,30 @@ def run(folder: Path, text: str, *, strict: bool) -> subprocess.CompletedProcess
     (folder / "e2e").mkdir()
     (folder / "e2e" / "test_it.py").write_text(text)
     environ = {name: value for name, value in os.environ.items() if name != "CHAFFINCH_NO_SKIPS"}
-    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
-               "-p", "no:asyncio", "-p", "no:hypothesispytest", str(folder / "e2e")]
-    return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True,
-                          env={**environ, **({"CHAFFINCH_NO_SKIPS": "1"} if strict else {})})
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:hypothesispytest",
+        str(folder / "e2e"),
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**environ, **({"CHAFFINCH_NO_SKIPS": "1"} if strict else {})},
+    )
 
 
 @pytest.mark.parametrize("text", [SKIPPED, MODULE], ids=["a test", "a module"])

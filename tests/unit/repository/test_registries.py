@@ -9,11 +9,24 @@ import pytest
 from support.repository import checkout
 
 # in pieces, so that this file does not find itself
-HOSTS = tuple(".".join(parts) for parts in (
-    ("pypi", "org"), ("files", "pythonhosted", "org"), ("proxy", "golang", "org"), ("sum", "golang", "org"),
-    ("deb", "debian", "org"), ("security", "debian", "org"), ("registry", "npmjs", "org"), ("index", "crates", "io"),
-    ("docker", "io"), ("registry", "k8s", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"),
-))
+HOSTS = tuple(
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("files", "pythonhosted", "org"),
+        ("proxy", "golang", "org"),
+        ("sum", "golang", "org"),
+        ("deb", "debian", "org"),
+        ("security", "debian", "org"),
+        ("registry", "npmjs", "org"),
+        ("index", "crates", "io"),
+        ("docker", "io"),
+        ("registry", "k8s", "io"),
+        ("ghcr", "io"),
+        ("quay", "io"),
+        ("gcr", "io"),
+    )
+)
 PATTERN = re.compile(r"(?<![\w.-])(?:[a-z0-9-]+\.)*(?:" + "|".join(map(re.escape, HOSTS)) + r")(?![\w.-]*\w)")
 
 

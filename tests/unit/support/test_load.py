@@ -18,26 +18,45 @@ DEADLINE_SECONDS = 20.0
 OWN = {"x-sample-version": "v2", "x-chaffinch-track": "canary"}
 
 
-@pytest.mark.parametrize(("status", "headers", "kind"), [
-    (200, OWN, Kind.OK),
-    (500, {**OWN, "x-sample-injected": "error"}, Kind.INJECTED),
-    (500, OWN, Kind.FAILED),
-    (500, {}, Kind.FAILED),
-    (200, {}, Kind.FAILED),
-    (404, {}, Kind.FAILED),
-    (502, {}, Kind.FAILED),
-    (503, {"x-sample-injected": "error", **OWN}, Kind.FAILED),
-    (504, {}, Kind.FAILED),
-], ids=["an answer", "the service's own error", "a crash in the service", "a crash of something",
-        "an answer of another", "no route", "a broken upstream", "an overloaded gateway", "a time-out at the gateway"])
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (200, OWN, Kind.OK),
+        (500, {**OWN, "x-sample-injected": "error"}, Kind.INJECTED),
+        (500, OWN, Kind.FAILED),
+        (500, {}, Kind.FAILED),
+        (200, {}, Kind.FAILED),
+        (404, {}, Kind.FAILED),
+        (502, {}, Kind.FAILED),
+        (503, {"x-sample-injected": "error", **OWN}, Kind.FAILED),
+        (504, {}, Kind.FAILED),
+    ],
+    ids=[
+        "an answer",
+        "the service's own error",
+        "a crash in the service",
+        "a crash of something",
+        "an answer of another",
+        "no route",
+        "a broken upstream",
+        "an overloaded gateway",
+        "a time-out at the gateway",
+    ],
+)
 def test_an_answer_is_judged_by_status_and_headers(status: int, headers: Mapping[str, str], kind: Kind) -> None:
     """Only errors that the service was told to make are not failures."""
     assert answered(status, headers).kind is kind
 
 
-@pytest.mark.parametrize(("error", "word"), [
-    (TimeoutError(), "TimeOut"), (ConnectionResetError(), "ConnectionResetError"),
-    (asyncio.IncompleteReadError(b"", 1), "IncompleteReadError"), (ValueError("x"), "Malformed")])
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (TimeoutError(), "TimeOut"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (asyncio.IncompleteReadError(b"", 1), "IncompleteReadError"),
+        (ValueError("x"), "Malformed"),
+    ],
+)
 def test_an_exception_is_a_failure_with_a_name(error: Exception, word: str) -> None:
     """So that the summary can say what broke."""
     assert broken(error) == Outcome(Kind.FAILED, "", "", word)
@@ -115,8 +134,16 @@ async def sample(behaviour: Behaviour) -> AsyncIterator[tuple[Service, int]]:
 async def test_requests_are_sent_and_counted_as_the_service_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
     """No request is lost between the two, over kept and new connections; lines are printed."""
     async with sample(Behaviour("v3", error_rate=1.0)) as (service, port):
-        options = arguments(["--address=127.0.0.1", f"--port={port}", "--host=shop", "--rate=200", "--seconds=0.5",
-                             "--new-connections=0.5"])
+        options = arguments(
+            [
+                "--address=127.0.0.1",
+                f"--port={port}",
+                "--host=shop",
+                "--rate=200",
+                "--seconds=0.5",
+                "--new-connections=0.5",
+            ]
+        )
         async with asyncio.timeout(DEADLINE_SECONDS):
             totals = await run(options)
         served = service.metrics.by_code[500]

@@ -125,9 +125,15 @@ async def test_a_body_is_read_and_ignored() -> None:
     assert [status.split()[1] for status, _, _ in got] == ["200", "200"]
 
 
-@pytest.mark.parametrize("garbage", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
-                                     b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"],
-                         ids=["no HTTP", "chunked body", "negative length"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+    ],
+    ids=["no HTTP", "chunked body", "negative length"],
+)
 async def test_what_it_does_not_understand_is_refused(garbage: bytes) -> None:
     """400, and the connection ends."""
     async with serving(Service(Behaviour("v7"), never)) as port:

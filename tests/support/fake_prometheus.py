@@ -1,0 +1,132 @@
+"""A stand-in for Prometheus on loopback that answers as it is told: fault injection at the edge of the operator.
+
+Each rollout has an address of its own, `server.address("name")`; `answer` says what every query there is answered
+with, also while it is being asked.
+"""
+
+import json
+import threading
+import time
+import urllib.parse
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes
+    kind: str = "application/json"
+
+
+Answer = Callable[[str, float], Reply]
+"""From a query and its moment to the reply."""
+
+
+def vector(*samples: tuple[Labels, str]) -> Answer:
+    """An instant vector, whatever is asked."""
+    return data("vector", [{"metric": dict(labels), "value": [0, value]} for labels, value in samples])
+
+
+def data(kind: str, result: Any) -> Answer:
+    """A successful answer of any type."""
+    body = json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
+    return lambda _query, _at: Reply(200, body)
+
+
+def refused(status: int, kind: str, text: str) -> Answer:
+    """An error as Prometheus words it."""
+    body = json.dumps({"status": "error", "errorType": kind, "error": text}).encode()
+    return lambda _query, _at: Reply(status, body)
+
+
+def page(status: int) -> Answer:
+    """A web page, as proxies and wrong addresses answer."""
+    return lambda _query, _at: Reply(status, b"<!DOCTYPE html><html><body>Not here</body></html>", "text/html")
+
+
+def large(mebibytes: int) -> Answer:
+    """More than anybody should read."""
+    return lambda _query, _at: Reply(200, b" " * (mebibytes << 20))
+
+
+def growing(pods: Mapping[str, int], started: float) -> Answer:
+    """Counters by pod that grow by so many a second; those of errors (`code` in the query) stay zero."""
+
+    def answer(query: str, at: float) -> Reply:
+        seconds = 0.0 if "code" in query else max(0.0, at - started)
+        samples = [({"pod": pod, "instance": pod}, str(int(rate * seconds))) for pod, rate in pods.items()]
+        return vector(*samples)(query, at)
+
+    return answer
+
+
+EMPTY = vector()
+
+
+class FakePrometheus:
+    """The server; a context manager."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+        self.asked: Counter[str] = Counter()
+        """Requests by name."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def address(self, name: str) -> str:
+        """Base URL for spec.analysis.provider.prometheus.address."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/{name}"
+
+    def answer(self, name: str, answer: Answer) -> None:
+        """From now on, queries at this address are answered so."""
+        self._answers[name] = answer
+
+    def reply(self, path: str, form: bytes) -> Reply:
+        """The reply to a request."""
+        name = path.strip("/").partition("/")[0]
+        self.asked[name] += 1
+        fields = urllib.parse.parse_qs(form.decode())
+        return self._answers.get(name, EMPTY)(fields["query"][0], float(fields.get("time", [str(time.time())])[0]))
+
+
+def _handler(server: FakePrometheus) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"]))
+            reply = server.reply(self.path, form)
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.kind)
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            try:
+                self.wfile.write(reply.body)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the client had read enough
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Say nothing."""
+
+    return Handler
