@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 POLL_SECONDS = 0.5
@@ -151,7 +151,7 @@ class Ruleset:
             yield f"{protocol.lower()} dport {number}", chosen
 
 
-def table(policies: list[Object], pods: list[Object], namespaces: list[Object]) -> str:
+def table(policies: Sequence[Object], pods: Sequence[Object], namespaces: Sequence[Object]) -> str:
     """The transaction that replaces the table."""
     labels = {found["metadata"]["name"]: found["metadata"].get("labels") or {} for found in namespaces}
     reachable = [Pod(found) for found in pods if in_network(found)]

@@ -23,8 +23,11 @@ def api() -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def api_with_crd(api: ApiServer) -> ApiServer:
     """The same one, with the CRD of CanaryRollout."""
-    for arguments in (("apply", "--server-side", "-k", ROOT / "crds"),
-                      ("wait", "--for=condition=Established", "crd/canaryrollouts.chaffinch.dev", "--timeout=30s")):
-        subprocess.run([api.kubectl, "--kubeconfig", api.kubeconfig, *arguments], check=True, capture_output=True,
-                       timeout=60)
+    for arguments in (
+        ("apply", "--server-side", "-k", ROOT / "crds"),
+        ("wait", "--for=condition=Established", "crd/canaryrollouts.chaffinch.dev", "--timeout=30s"),
+    ):
+        subprocess.run(
+            [api.kubectl, "--kubeconfig", api.kubeconfig, *arguments], check=True, capture_output=True, timeout=60
+        )
     return api

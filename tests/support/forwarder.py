@@ -64,10 +64,15 @@ class Forwarder:
 
     def start(self) -> None:
         """Forward from now on."""
-        command = [*self._prefix, sys.executable, str(Path(__file__)), str(self.port), *self._goal]
+        # -I: without this folder on its path, whose module `operator` would hide Python's own
+        command = [*self._prefix, sys.executable, "-I", str(Path(__file__)), str(self.port), *self._goal]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        said = self._process.stdout.readline()
+        if not said:
+            self.stop()
+            raise AssertionError("the forwarder did not start")
+        self.port = int(said)
 
     def stop(self) -> None:
         """Refuse connections from now on, and break those there are."""

@@ -37,7 +37,6 @@ def console_for(stream: TextIO, *, colour: bool = True, width: int | None = None
     """A console on a stream; without a terminal it neither wraps nor colours."""
     from rich.console import Console  # noqa: PLC0415 -- keeps --help quick
 
-    plain = {} if colour else {"no_color": True, "color_system": None}
     terminal = stream.isatty()
     return Console(
         file=stream,
@@ -46,8 +45,9 @@ def console_for(stream: TextIO, *, colour: bool = True, width: int | None = None
         soft_wrap=False,
         emoji=False,
         markup=False,
-        **plain,
-    )  # type: ignore[arg-type] # one dict of two types
+        no_color=None if colour else True,
+        color_system="auto" if colour else None,
+    )
 
 
 def glyphs_for(console: "Console") -> Glyphs:
@@ -90,9 +90,9 @@ def _without_edge(console: "Console") -> "Console":
         width=WIDEST,
         force_terminal=console.is_terminal,
         no_color=console.no_color,
-        color_system=console.color_system,
+        color_system=console.color_system,  # type: ignore[arg-type] # str
         highlight=False,
-        emoji=False,  # type: ignore[arg-type] # str
+        emoji=False,
         markup=False,
     )
 

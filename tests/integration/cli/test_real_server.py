@@ -38,8 +38,13 @@ class Server:
     def kubectl(self, *args: str, given: Any = None) -> str:
         """Run kubectl; fail with what it says."""
         done = subprocess.run(
-            [self.api.kubectl, "--kubeconfig", self.api.kubeconfig, *args], capture_output=True, text=True, check=False,
-            input=None if given is None else json.dumps(given), timeout=_DEADLINE_SECONDS)
+            [self.api.kubectl, "--kubeconfig", self.api.kubeconfig, *args],
+            capture_output=True,
+            text=True,
+            check=False,
+            input=None if given is None else json.dumps(given),
+            timeout=_DEADLINE_SECONDS,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -63,8 +68,17 @@ class Server:
 
     def set_status(self, name: str, namespace: str, values: dict[str, Any]) -> None:
         """What an operator would write."""
-        self.kubectl("patch", "canaryrollout", name, "-n", namespace, "--subresource=status", "--type=merge", "-p",
-                     json.dumps({"status": values}))
+        self.kubectl(
+            "patch",
+            "canaryrollout",
+            name,
+            "-n",
+            namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": values}),
+        )
 
 
 def _command(kubeconfig: Path, *args: str) -> list[str]:
@@ -72,8 +86,14 @@ def _command(kubeconfig: Path, *args: str) -> list[str]:
 
 
 def _plugin(kubeconfig: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(kubeconfig, *args), capture_output=True, text=True, check=False, timeout=90,
-                          env={**os.environ, "PYTHONPATH": _SOURCES})
+    return subprocess.run(
+        _command(kubeconfig, *args),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+        env={**os.environ, "PYTHONPATH": _SOURCES},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +144,11 @@ def test_an_action_is_answered_through_the_status(server: Server) -> None:
     """The annotation reaches the operator, its answer reaches the person."""
     server.create("checkout", "actions", status())
     asked = subprocess.Popen(
-        _command(server.api.kubeconfig, "abort", "checkout", "-n", "actions", "--timeout", "30"), text=True,
-        stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": _SOURCES})
+        _command(server.api.kubeconfig, "abort", "checkout", "-n", "actions", "--timeout", "30"),
+        text=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": _SOURCES},
+    )
     token = _asked_for(server, "actions")
     answer = {"token": token, "accepted": True, "message": "rolling back"}
     server.set_status("checkout", "actions", {"lastAction": answer})
@@ -149,8 +172,11 @@ def test_on_a_terminal_the_screen_is_redrawn_until_interrupted(server: Server) -
     server.create("checkout", "watched", status())
     ours, theirs = pty.openpty()
     watching = subprocess.Popen(
-        _command(server.api.kubeconfig, "status", "checkout", "-n", "watched", "-w"), stdout=theirs, stderr=theirs,
-        env={**os.environ, "PYTHONPATH": _SOURCES, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"})
+        _command(server.api.kubeconfig, "status", "checkout", "-n", "watched", "-w"),
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": _SOURCES, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"},
+    )
     os.close(theirs)
     shown = _read_until(ours, b"Shift", 2)
     watching.send_signal(signal.SIGINT)
@@ -192,10 +218,21 @@ def _abandon(server: Server, namespace: str) -> None:
     server.kubectl("create", "-f", "-", given=_deployment("checkout", namespace, {}))
     mine = {"chaffinch.dev/rollout": "checkout"}
     server.kubectl("create", "-f", "-", given=_deployment("checkout-canary", namespace, mine))
-    server.kubectl("create", "-f", "-", given={
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": "checkout", "namespace": namespace, "annotations": {"chaffinch.dev/isolated": "checkout"}},
-        "spec": {"selector": {"app": "checkout"}, "ports": [{"port": 80}]}})
+    server.kubectl(
+        "create",
+        "-f",
+        "-",
+        given={
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": "checkout",
+                "namespace": namespace,
+                "annotations": {"chaffinch.dev/isolated": "checkout"},
+            },
+            "spec": {"selector": {"app": "checkout"}, "ports": [{"port": 80}]},
+        },
+    )
     _wait_until_narrowed(server, namespace)
     server.kubectl("patch", "deployment", "checkout", "-n", namespace, "-p", json.dumps({"spec": {"paused": True}}))
     server.kubectl("delete", "canaryrollout", "checkout", "-n", namespace, "--wait=false")
@@ -214,7 +251,12 @@ def _wait_until_narrowed(server: Server, namespace: str) -> None:
 
 def _deployment(name: str, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
     pods = {"app": name}
-    return {"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {"selector": {"matchLabels": pods}, "template": {
-                "metadata": {"labels": pods}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": pods},
+            "template": {"metadata": {"labels": pods}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
+        },
+    }

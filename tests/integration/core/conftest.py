@@ -46,6 +46,7 @@ def as_operator(api_with_crd: ApiServer, namespace: str) -> Kubectl:
 @pytest.fixture(scope="session")
 def hold_installed(api_with_crd: ApiServer) -> HoldState:
     """The hold, installed by its keeper and in force."""
+
     async def install() -> HoldState:
         async with Kube.connect(api_with_crd.kubeconfig) as kube:
             keeper = HoldKeeper(kube, Settings())

@@ -47,15 +47,28 @@ class Process:
         return self.get("/readyz") == (200, "standby: ok\n")
 
 
-def start(program: tuple[str, ...], identity: str, kubeconfig: Path, folder: Path,
-          settings: Mapping[str, str]) -> Process:
+def start(
+    program: tuple[str, ...], identity: str, kubeconfig: Path, folder: Path, settings: Mapping[str, str]
+) -> Process:
     """Start an operator; it logs into the folder."""
     port = free_ports(1)[0]
     paths = os.pathsep.join(str(ROOT / root) for root in ("operator", "services", "tests"))
-    environment = {**os.environ, "PYTHONPATH": paths, "KUBECONFIG": str(kubeconfig), "POD_NAME": identity,
-                   "CHAFFINCH_HTTP_HOST": "127.0.0.1", "CHAFFINCH_HTTP_PORT": str(port), **settings}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "KUBECONFIG": str(kubeconfig),
+        "POD_NAME": identity,
+        "CHAFFINCH_HTTP_HOST": "127.0.0.1",
+        "CHAFFINCH_HTTP_PORT": str(port),
+        **settings,
+    }
     log = folder / f"{identity}.log"
     with log.open("wb") as stream:
-        popen = subprocess.Popen([sys.executable, "-W", "error", *program], env=environment, stdout=stream,
-                                 stderr=stream, stdin=subprocess.DEVNULL)
+        popen = subprocess.Popen(
+            [sys.executable, "-W", "error", *program],
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+            stdin=subprocess.DEVNULL,
+        )
     return Process(identity, port, log, popen)

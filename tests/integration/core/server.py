@@ -35,8 +35,13 @@ class Kubectl:
     def __call__(self, *arguments: str, given: Object | None = None) -> Answer:
         """Run it; `given` is an object on standard input."""
         done = subprocess.run(
-            [self.program, f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *arguments], text=True,
-            capture_output=True, check=False, timeout=SECONDS, input=json.dumps(given) if given else "")
+            [self.program, f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *arguments],
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=SECONDS,
+            input=json.dumps(given) if given else "",
+        )
         return Answer(done.returncode, done.stdout + done.stderr)
 
     def apply(self, obj: Object, *flags: str) -> Answer:
@@ -60,23 +65,45 @@ async def until(look: Callable[[], Awaitable[T]], seconds: float = SECONDS) -> T
 
 def deployment(name: str = "web", version: str = "1", **spec: Any) -> Object:
     """A Deployment as a user writes it."""
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
-        "replicas": 2, "selector": {"matchLabels": {"app": name}}, **spec, "template": {
-            "metadata": {"labels": {"app": name}},
-            "spec": {"containers": [{"name": "c", "image": "app", "env": [{"name": "V", "value": version}]}]}}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": name}},
+            **spec,
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "c", "image": "app", "env": [{"name": "V", "value": version}]}]},
+            },
+        },
+    }
 
 
 def service(name: str = "web", port: int = 8080, app: str = "web") -> Object:
     """A Service as a user writes it."""
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {
-        "selector": {"app": app}, "ports": [{"port": 80, "targetPort": port}]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": app}, "ports": [{"port": 80, "targetPort": port}]},
+    }
 
 
 def rollout(name: str = "web", target: str = "web") -> Object:
     """A small CanaryRollout that needs no Gateway and no Prometheus."""
-    return {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": name}, "spec": {
-        "targetRef": {"name": target}, "serviceRef": {"name": target, "port": 80}, "trafficRouting": {"replicas": {}},
-        "analysis": {"gates": [{"name": "restarts", "podRestarts": {"max": 2}}]}}}
+    return {
+        "apiVersion": "chaffinch.dev/v1alpha1",
+        "kind": "CanaryRollout",
+        "metadata": {"name": name},
+        "spec": {
+            "targetRef": {"name": target},
+            "serviceRef": {"name": target, "port": 80},
+            "trafficRouting": {"replicas": {}},
+            "analysis": {"gates": [{"name": "restarts", "podRestarts": {"max": 2}}]},
+        },
+    }
 
 
 def in_namespace(obj: Object, namespace: str) -> Object:

@@ -45,10 +45,12 @@ def version(spec: Object) -> str:
 NEW = {"spec": {"template": {"spec": {"containers": [{"name": "c", "env": [{"name": "V", "value": "2"}]}]}}}}
 
 
-@pytest.mark.parametrize("how", ["client-side apply", "server-side apply", "patch", "patch that un-pauses", "set image",
-                                 "rollout restart"])
+@pytest.mark.parametrize(
+    "how", ["client-side apply", "server-side apply", "patch", "patch that un-pauses", "set image", "rollout restart"]
+)
 async def test_a_new_template_is_paused_in_the_write_that_brings_it(
-        kube: Kube, kubectl: Kubectl, shop: str, how: str) -> None:
+    kube: Kube, kubectl: Kubectl, shop: str, how: str
+) -> None:
     """However it comes; at no moment is the new template unpaused."""
     before = (await read(kube, shop))["template"]
     unpausing = {"spec": {**NEW["spec"], "paused": False}}
@@ -75,10 +77,12 @@ async def test_git_shows_no_drift(kubectl: Kubectl, shop: str) -> None:
         assert answer.code == 0, answer.text
 
 
-@pytest.mark.parametrize("change", [{"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 5}}],
-                         ids=["labels", "replicas"])
-async def test_other_changes_of_the_target_are_not_held(kube: Kube, kubectl: Kubectl, shop: str,
-                                                        change: Object) -> None:
+@pytest.mark.parametrize(
+    "change", [{"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 5}}], ids=["labels", "replicas"]
+)
+async def test_other_changes_of_the_target_are_not_held(
+    kube: Kube, kubectl: Kubectl, shop: str, change: Object
+) -> None:
     """Only the template is unproven."""
     assert kubectl("patch", "deployment", "web", "-p", json.dumps(change)).code == 0
     assert "paused" not in await read(kube, shop)
@@ -108,8 +112,9 @@ async def test_a_deployment_without_a_rollout_is_left_alone(kube: Kube, kubectl:
     assert "paused" not in await read(kube, shop, "other")
 
 
-async def test_a_namespace_without_the_label_is_left_alone(kube: Kube, kubectl: Kubectl, namespace: str,
-                                                           hold_installed: HoldState) -> None:
+async def test_a_namespace_without_the_label_is_left_alone(
+    kube: Kube, kubectl: Kubectl, namespace: str, hold_installed: HoldState
+) -> None:
     """Even with a rollout in it: the operator labels the namespace first."""
     assert hold_installed.installed
     for obj in (deployment(), rollout(), deployment(version="2")):
@@ -124,11 +129,17 @@ async def test_a_labelled_namespace_without_rollouts_is_left_alone(kube: Kube, k
     assert "paused" not in await read(kube, held)
 
 
-@pytest.mark.parametrize("how", [("rollout", "resume", "deployment/web"),
-                                 ("patch", "deployment", "web", "-p", '{"spec": {"paused": null}}'),
-                                 ("patch", "deployment", "web", "-p", '{"spec": {"paused": false}}')])
-async def test_a_held_target_is_not_released_by_hand(kube: Kube, kubectl: Kubectl, shop: str,
-                                                     how: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("rollout", "resume", "deployment/web"),
+        ("patch", "deployment", "web", "-p", '{"spec": {"paused": null}}'),
+        ("patch", "deployment", "web", "-p", '{"spec": {"paused": false}}'),
+    ],
+)
+async def test_a_held_target_is_not_released_by_hand(
+    kube: Kube, kubectl: Kubectl, shop: str, how: tuple[str, ...]
+) -> None:
     """The refusal names the rollout and the way out, ready to be pasted."""
     kubectl("patch", "deployment", "web", "-p", json.dumps(NEW))
     answer = kubectl(*how)

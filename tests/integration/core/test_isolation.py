@@ -49,8 +49,11 @@ async def release(kube: Kube, namespace: str) -> None:
 
 def owners(obj: Object) -> list[str]:
     """Field managers of the selector."""
-    return sorted(entry["manager"] for entry in obj["metadata"]["managedFields"]
-                  if "f:selector" in entry["fieldsV1"].get("f:spec", {}))
+    return sorted(
+        entry["manager"]
+        for entry in obj["metadata"]["managedFields"]
+        if "f:selector" in entry["fieldsV1"].get("f:spec", {})
+    )
 
 
 async def selector(kube: Kube, namespace: str) -> dict[str, str]:
@@ -87,8 +90,9 @@ async def test_touching_an_annotation_narrows_the_selector(kube: Kube, shop: str
     assert owners(found)[0].startswith("kubectl")
 
 
-async def test_the_user_meets_no_conflict_while_isolated(kube: Kube, kubectl: Kubectl, shop: str,
-                                                         flags: tuple[str, ...]) -> None:
+async def test_the_user_meets_no_conflict_while_isolated(
+    kube: Kube, kubectl: Kubectl, shop: str, flags: tuple[str, ...]
+) -> None:
     """Applying the same, or another port: taken, and the selector stays narrow."""
     await isolate(kube, shop)
     for port in (8080, 9090):
@@ -97,8 +101,9 @@ async def test_the_user_meets_no_conflict_while_isolated(kube: Kube, kubectl: Ku
         assert await selector(kube, shop) == NARROW
 
 
-async def test_the_user_sees_no_difference_while_isolated(kube: Kube, kubectl: Kubectl, shop: str,
-                                                          flags: tuple[str, ...]) -> None:
+async def test_the_user_sees_no_difference_while_isolated(
+    kube: Kube, kubectl: Kubectl, shop: str, flags: tuple[str, ...]
+) -> None:
     """Kubectl diff is empty, as Git shows no drift."""
     await isolate(kube, shop)
     answer = kubectl.diff(service(), *flags)
@@ -133,8 +138,9 @@ async def test_dropping_the_annotation_widens_the_selector(kube: Kube, shop: str
     assert "chaffinch-canary" not in {entry["manager"] for entry in found["metadata"]["managedFields"]}
 
 
-async def test_after_the_release_the_user_may_change_the_selector(kube: Kube, kubectl: Kubectl, shop: str,
-                                                                  flags: tuple[str, ...]) -> None:
+async def test_after_the_release_the_user_may_change_the_selector(
+    kube: Kube, kubectl: Kubectl, shop: str, flags: tuple[str, ...]
+) -> None:
     """Without force: nobody else owns it."""
     await isolate(kube, shop)
     await release(kube, shop)

@@ -35,29 +35,51 @@ def config_map(name: str, namespace: str, **data: str) -> dict[str, Any]:
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
-@pytest.mark.parametrize("resource", [
-    CANARYROLLOUTS, DEPLOYMENTS, EVENTS, LEASES, MUTATING_POLICIES, NAMESPACES, PODS, REPLICASETS, SERVICES,
-    VALIDATING_POLICIES], ids=lambda resource: resource.plural)
+@pytest.mark.parametrize(
+    "resource",
+    [
+        CANARYROLLOUTS,
+        DEPLOYMENTS,
+        EVENTS,
+        LEASES,
+        MUTATING_POLICIES,
+        NAMESPACES,
+        PODS,
+        REPLICASETS,
+        SERVICES,
+        VALIDATING_POLICIES,
+    ],
+    ids=lambda resource: resource.plural,
+)
 async def test_an_object_that_is_not_there_is_none(kube: Kube, namespace: str, resource: Resource) -> None:
     """For every kind we speak to: the address is right, and absence is a value."""
     assert await kube.get(resource, "nobody", namespace) is None
 
 
-@pytest.mark.parametrize("resource", [HTTPROUTES, Resource("apps", "v1", "nothings", "Nothing")],
-                         ids=["no group", "no kind"])
+@pytest.mark.parametrize(
+    "resource", [HTTPROUTES, Resource("apps", "v1", "nothings", "Nothing")], ids=["no group", "no kind"]
+)
 async def test_a_kind_that_is_not_served_is_told_from_an_absent_object(
-        kube: Kube, namespace: str, resource: Resource) -> None:
+    kube: Kube, namespace: str, resource: Resource
+) -> None:
     """In every verb."""
     obj = {"metadata": {"name": "a", "namespace": namespace}}
-    for attempt in (kube.get(resource, "a", namespace), kube.list(resource, namespace), kube.apply(resource, obj),
-                    kube.create(resource, obj), kube.delete(resource, "a", namespace)):
+    for attempt in (
+        kube.get(resource, "a", namespace),
+        kube.list(resource, namespace),
+        kube.apply(resource, obj),
+        kube.create(resource, obj),
+        kube.delete(resource, "a", namespace),
+    ):
         with pytest.raises(KindMissing, match=resource.name):
             await attempt
 
 
-@pytest.mark.parametrize(("resource", "served"), [
-    (CANARYROLLOUTS, True), (PODS, True), (HTTPROUTES, False), (Resource("apps", "v1", "nothings", "Nothing"), False)],
-    ids=lambda value: getattr(value, "plural", str(value)))
+@pytest.mark.parametrize(
+    ("resource", "served"),
+    [(CANARYROLLOUTS, True), (PODS, True), (HTTPROUTES, False), (Resource("apps", "v1", "nothings", "Nothing"), False)],
+    ids=lambda value: getattr(value, "plural", str(value)),
+)
 async def test_discovery_says_what_is_served(kube: Kube, resource: Resource, served: bool) -> None:
     """Custom and built-in kinds; a missing group and a missing kind."""
     assert await kube.serves(resource) is served
@@ -112,8 +134,10 @@ async def test_a_write_to_an_object_made_anew_is_a_conflict(kube: Kube, namespac
 async def test_a_json_patch_that_does_not_fit_is_a_conflict(kube: Kube, namespace: str) -> None:
     """A failed test, and a path that is not there."""
     await kube.apply(SERVICES, in_namespace(service(), namespace))
-    for patch in ([{"op": "test", "path": "/spec/selector/app", "value": "other"}],
-                  [{"op": "remove", "path": "/spec/selector/nothing"}]):
+    for patch in (
+        [{"op": "test", "path": "/spec/selector/app", "value": "other"}],
+        [{"op": "remove", "path": "/spec/selector/nothing"}],
+    ):
         with pytest.raises(Conflict):
             await kube.patch(SERVICES, "web", namespace, patch)
 

@@ -23,11 +23,20 @@ def operator(api_with_crd: ApiServer, namespace: str, tmp_path: Path) -> Iterato
     """Start operators that look after this test's namespace only, with a Lease of their own."""
     started: list[Process] = []
 
-    def one(identity: str, program: tuple[str, ...] = STUB, kubeconfig: Path | None = None,
-            **settings: str) -> Process:
-        process = start(program, identity, kubeconfig or api_with_crd.kubeconfig, tmp_path, {
-            "POD_NAMESPACE": namespace, "CHAFFINCH_WATCH_NAMESPACES": namespace, "CHAFFINCH_USERNAME": OPERATOR,
-            "CHAFFINCH_RESYNC_SECONDS": "0.5", **settings})
+    def one(identity: str, program: tuple[str, ...] = STUB, kubeconfig: Path | None = None, **settings: str) -> Process:
+        process = start(
+            program,
+            identity,
+            kubeconfig or api_with_crd.kubeconfig,
+            tmp_path,
+            {
+                "POD_NAMESPACE": namespace,
+                "CHAFFINCH_WATCH_NAMESPACES": namespace,
+                "CHAFFINCH_USERNAME": OPERATOR,
+                "CHAFFINCH_RESYNC_SECONDS": "0.5",
+                **settings,
+            },
+        )
         started.append(process)
         return process
 
@@ -40,6 +49,7 @@ def operator(api_with_crd: ApiServer, namespace: str, tmp_path: Path) -> Iterato
 
 async def ended(process: Process, seconds: float) -> int:
     """Exit status of a process that ends in that time."""
+
     async def look() -> list[int]:
         status = process.popen.poll()
         return [] if status is None else [status]
@@ -62,6 +72,7 @@ async def read(kube: Kube, namespace: str) -> Object:
 
 async def guarded(kube: Kube, namespace: str) -> Object:
     """The CanaryRollout once it has its finalizer."""
+
     async def look() -> Object:
         found = await read(kube, namespace)
         return found if found["metadata"].get("finalizers") == [FINALIZER] else {}
@@ -79,27 +90,33 @@ async def test_it_gets_ready_and_serves_its_metrics(operator: Start) -> None:
     assert "chaffinch_hold_installed 1.0" in page
 
 
-async def test_kopf_writes_the_finalizer_and_nothing_else(kube: Kube, namespace: str, kubectl: Kubectl,
-                                                          operator: Start) -> None:
+async def test_kopf_writes_the_finalizer_and_nothing_else(
+    kube: Kube, namespace: str, kubectl: Kubectl, operator: Start
+) -> None:
     """Not at first sight, not at rest, however often it looks again."""
     kubectl.apply(rollout(), "--server-side")
     process = operator("a")
     first = await guarded(kube, namespace)
     await until(process.ready_leader)
     assert [entry["fieldsV1"] for entry in first["metadata"]["managedFields"] if entry["manager"] == "kopf"] == [
-        {"f:metadata": {"f:finalizers": {".": {}, f'v:"{FINALIZER}"': {}}}}]
+        {"f:metadata": {"f:finalizers": {".": {}, f'v:"{FINALIZER}"': {}}}}
+    ]
 
     async def looked_ten_times() -> bool:
-        lines = [line for line in process.get("/metrics")[1].splitlines()
-                 if line.startswith('chaffinch_reconcile_total{kind="CanaryRollout",result="ok"}')]
+        lines = [
+            line
+            for line in process.get("/metrics")[1].splitlines()
+            if line.startswith('chaffinch_reconcile_total{kind="CanaryRollout",result="ok"}')
+        ]
         return bool(lines) and float(lines[0].split()[-1]) >= 10
 
     await until(looked_ten_times)
     assert await read(kube, namespace) == first
 
 
-async def test_a_deletion_waits_for_the_cleanup_and_then_is_quick(kube: Kube, namespace: str, kubectl: Kubectl,
-                                                                  operator: Start) -> None:
+async def test_a_deletion_waits_for_the_cleanup_and_then_is_quick(
+    kube: Kube, namespace: str, kubectl: Kubectl, operator: Start
+) -> None:
     """The finalizer goes when the slice says that it has finished."""
     kubectl.apply(rollout())
     process = operator("a")
@@ -119,7 +136,8 @@ async def test_a_deletion_waits_for_the_cleanup_and_then_is_quick(kube: Kube, na
 
 @pytest.mark.parametrize("how", ["SIGTERM", "kill -9"])
 async def test_a_cleanup_that_was_interrupted_is_finished_by_the_next_process(
-        kube: Kube, namespace: str, kubectl: Kubectl, operator: Start, how: str) -> None:
+    kube: Kube, namespace: str, kubectl: Kubectl, operator: Start, how: str
+) -> None:
     """The finalizer is never taken off by a process that exits, nor at first sight by the next one."""
     kubectl.apply(rollout())
     first = operator("a")
@@ -144,8 +162,9 @@ async def test_a_cleanup_that_was_interrupted_is_finished_by_the_next_process(
     await until(second.ready_leader)
 
 
-async def test_a_rollout_that_comes_later_is_looked_after(kube: Kube, namespace: str, kubectl: Kubectl,
-                                                          operator: Start) -> None:
+async def test_a_rollout_that_comes_later_is_looked_after(
+    kube: Kube, namespace: str, kubectl: Kubectl, operator: Start
+) -> None:
     """And one that loses its finalizer by hand and is deleted leaves nothing behind."""
     process = operator("a")
     await until(process.ready_leader)
@@ -160,8 +179,9 @@ async def test_a_rollout_that_comes_later_is_looked_after(kube: Kube, namespace:
     await until(forgotten)
 
 
-async def test_a_leader_that_is_killed_is_followed_within_twenty_seconds(kube: Kube, namespace: str,
-                                                                         operator: Start) -> None:
+async def test_a_leader_that_is_killed_is_followed_within_twenty_seconds(
+    kube: Kube, namespace: str, operator: Start
+) -> None:
     """By the one that stood by."""
     first = operator("a")
     await until(first.ready_leader)
@@ -216,15 +236,21 @@ async def test_a_policy_that_was_deleted_comes_back(kube: Kube, operator: Start)
     assert await kube.get(MUTATING_POLICIES, "chaffinch-keep-stable-selector") is not None
 
 
-async def test_with_exactly_its_rights_it_works(api_with_crd: ApiServer, kube: Kube, kubectl: Kubectl, namespace: str,
-                                                operator: Start) -> None:
+async def test_with_exactly_its_rights_it_works(
+    api_with_crd: ApiServer, kube: Kube, kubectl: Kubectl, namespace: str, operator: Start
+) -> None:
     """The real process as the installed service account: ready, finalizer on, status written, deleted again."""
     system = Kubectl(kubectl.program, kubectl.kubeconfig, "chaffinch-system")
     answer = system("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "manifests/overlays/default"))
     assert answer.code == 0, answer.text
     groups = ["system:serviceaccounts", "system:serviceaccounts:chaffinch-system", "system:authenticated"]
-    process = operator("a", REAL, api_with_crd.kubeconfig_for(OPERATOR, groups), POD_NAMESPACE="chaffinch-system",
-                       CHAFFINCH_USERNAME="")
+    process = operator(
+        "a",
+        REAL,
+        api_with_crd.kubeconfig_for(OPERATOR, groups),
+        POD_NAMESPACE="chaffinch-system",
+        CHAFFINCH_USERNAME="",
+    )
     for obj in (deployment(), service(), rollout()):
         kubectl.apply(obj)
     await until(process.ready_leader)

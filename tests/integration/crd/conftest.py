@@ -34,8 +34,13 @@ class Kubectl:
     def __call__(self, *arguments: str | Path, given: Mapping[str, Any] | None = None) -> Answer:
         """Run it; `given` is an object on standard input."""
         done = subprocess.run(
-            [self.program, "--kubeconfig", self.kubeconfig, *arguments], text=True, capture_output=True, check=False,
-            timeout=60, input=None if given is None else json.dumps(given))
+            [self.program, "--kubeconfig", self.kubeconfig, *arguments],
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=60,
+            input=None if given is None else json.dumps(given),
+        )
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def json(self, *arguments: str | Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:

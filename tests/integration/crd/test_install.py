@@ -47,16 +47,24 @@ def test_an_overlay_is_accepted(overlay: str, kubectl: Any) -> None:
 def test_the_pod_is_admitted_where_restricted_is_enforced(overlay: str, kubectl: Any) -> None:
     """The operator's pod meets the Pod Security level "restricted" that its namespace enforces."""
     template = one(rendered(kubectl, overlay), "Deployment")["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-           "metadata": {"name": "probe", "namespace": "chaffinch-system", "labels": template["metadata"]["labels"]}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "spec": template["spec"],
+        "metadata": {"name": "probe", "namespace": "chaffinch-system", "labels": template["metadata"]["labels"]},
+    }
     answer = kubectl("create", "--dry-run=server", "-f", "-", given=pod)
     assert (answer.code, answer.err) == (0, "")
 
 
 def test_the_namespace_refuses_a_pod_that_is_not_restricted(kubectl: Any) -> None:
     """The check above can fail: a plain pod is refused there."""
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "plain", "namespace": "chaffinch-system"},
-           "spec": {"containers": [{"name": "a", "image": "a"}]}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "plain", "namespace": "chaffinch-system"},
+        "spec": {"containers": [{"name": "a", "image": "a"}]},
+    }
     assert "restricted" in kubectl("create", "--dry-run=server", "-f", "-", given=pod).err
 
 
@@ -72,17 +80,28 @@ def test_high_availability_is_two_spread_replicas_with_a_budget(kubectl: Any) ->
     deployment, budget = one(objects, "Deployment")["spec"], one(objects, "PodDisruptionBudget")["spec"]
     assert deployment["replicas"] == 2
     assert [c["topologyKey"] for c in deployment["template"]["spec"]["topologySpreadConstraints"]] == [
-        "kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
     assert budget["selector"] == deployment["selector"]
 
 
 def may(kubectl: Any, verb: str, rule: Rule, namespace: str) -> bool:
     """Whether the API server lets the user; `rule` has one resource and at most one name."""
     resource, _, subresource = rule.resources[0].partition("/")
-    attributes = {"verb": verb, "group": rule.group, "resource": resource, "subresource": subresource,
-                  "namespace": namespace, "name": rule.names[0] if rule.names else ""}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-              "spec": {"resourceAttributes": attributes}}
+    attributes = {
+        "verb": verb,
+        "group": rule.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": namespace,
+        "name": rule.names[0] if rule.names else "",
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = kubectl("create", "--raw", path, "-f", "-", given=review)
     return bool(json.loads(answer.out)["status"]["allowed"])
@@ -93,26 +112,39 @@ def singles(rule: Rule) -> list[Rule]:
     return [replace(rule, resources=(resource,)) for resource in rule.resources]
 
 
-@pytest.mark.parametrize(("rule", "namespace"), [
-    pytest.param(single, namespace, id=f"{single.group}/{single.resources[0]} {single.verbs[0]}")
-    for rules, namespace in ((CLUSTER_RULES, "any"), (LEASE_RULES, "chaffinch-system"))
-    for rule in rules for single in singles(rule)])
+@pytest.mark.parametrize(
+    ("rule", "namespace"),
+    [
+        pytest.param(single, namespace, id=f"{single.group}/{single.resources[0]} {single.verbs[0]}")
+        for rules, namespace in ((CLUSTER_RULES, "any"), (LEASE_RULES, "chaffinch-system"))
+        for rule in rules
+        for single in singles(rule)
+    ],
+)
 def test_the_operator_may_do_what_the_table_says(rule: Rule, namespace: str, as_operator: Any) -> None:
     """Each verb of the table is granted where it should be."""
     assert [verb for verb in rule.verbs if not may(as_operator, verb, rule, namespace)] == []
 
 
-@pytest.mark.parametrize(("verb", "group", "resource", "namespace", "name"), [
-    ("get", "", "secrets", "any", ""), ("list", "", "configmaps", "any", ""), ("create", "", "pods", "any", ""),
-    ("delete", "", "pods", "any", ""), ("delete", "", "namespaces", "", "any"),
-    ("update", "chaffinch.dev", "canaryrollouts", "any", ""), ("delete", "chaffinch.dev", "canaryrollouts", "any", ""),
-    ("create", "coordination.k8s.io", "leases", "any", ""),
-    ("patch", "coordination.k8s.io", "leases", "chaffinch-system", "other"),
-    ("get", "apiextensions.k8s.io", "customresourcedefinitions", "", "other"),
-    ("update", "rbac.authorization.k8s.io", "clusterroles", "", "any"),
-])
+@pytest.mark.parametrize(
+    ("verb", "group", "resource", "namespace", "name"),
+    [
+        ("get", "", "secrets", "any", ""),
+        ("list", "", "configmaps", "any", ""),
+        ("create", "", "pods", "any", ""),
+        ("delete", "", "pods", "any", ""),
+        ("delete", "", "namespaces", "", "any"),
+        ("update", "chaffinch.dev", "canaryrollouts", "any", ""),
+        ("delete", "chaffinch.dev", "canaryrollouts", "any", ""),
+        ("create", "coordination.k8s.io", "leases", "any", ""),
+        ("patch", "coordination.k8s.io", "leases", "chaffinch-system", "other"),
+        ("get", "apiextensions.k8s.io", "customresourcedefinitions", "", "other"),
+        ("update", "rbac.authorization.k8s.io", "clusterroles", "", "any"),
+    ],
+)
 def test_the_operator_may_not_do_more(
-        verb: str, group: str, resource: str, namespace: str, name: str, as_operator: Any) -> None:
+    verb: str, group: str, resource: str, namespace: str, name: str, as_operator: Any
+) -> None:
     """No secrets, no pods, no other Leases or CRDs, no rights over rights."""
     assert not may(as_operator, verb, Rule(group, (resource,), (verb,), "", (name,)), namespace)
 
@@ -128,9 +160,16 @@ def test_the_operators_rights_suffice_to_install_the_hold(kubectl: Any, as_opera
         kubectl("delete", "-f", "-", given=item)
 
 
-@pytest.mark.parametrize(("role", "verb", "allowed"), [
-    ("view", "get", True), ("view", "patch", False), ("edit", "patch", True), ("edit", "delete", True),
-    ("admin", "watch", True)])
+@pytest.mark.parametrize(
+    ("role", "verb", "allowed"),
+    [
+        ("view", "get", True),
+        ("view", "patch", False),
+        ("edit", "patch", True),
+        ("edit", "delete", True),
+        ("admin", "watch", True),
+    ],
+)
 def test_the_built_in_roles_include_ours(role: str, verb: str, allowed: bool, kubectl: Any) -> None:
     """Roles for people carry the labels by which view, edit and admin take them in."""
     roles = kubectl.json("get", "clusterroles", "-l", f"rbac.authorization.k8s.io/aggregate-to-{role}=true")["items"]
@@ -148,20 +187,31 @@ def built(kubectl: Any, folder: Path, **kustomization: object) -> list[dict[str,
 
 def test_the_monitoring_component_can_be_added_to_an_overlay(tmp_path: Path, kubectl: Any) -> None:
     """Alerts and PodMonitor come in the operator's namespace."""
-    objects = built(kubectl, tmp_path, resources=[relative(tmp_path, "overlays/default")],
-                    components=[relative(tmp_path, "components/monitoring")])
+    objects = built(
+        kubectl,
+        tmp_path,
+        resources=[relative(tmp_path, "overlays/default")],
+        components=[relative(tmp_path, "components/monitoring")],
+    )
     assert one(objects, "PodMonitor")["metadata"]["namespace"] == "chaffinch-system"
     assert one(objects, "PrometheusRule")["metadata"]["namespace"] == "chaffinch-system"
 
 
 def test_the_argo_cd_component_adds_to_its_config_map(tmp_path: Path, kubectl: Any) -> None:
     """What stands in argocd-cm stays, health and actions are added."""
-    present = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {"url": "https://cd"}}
+    present = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "argocd-cm"},
+        "data": {"url": "https://cd"},
+    }
     (tmp_path / "argocd-cm.yaml").write_text(yaml.safe_dump(present))
     objects = built(kubectl, tmp_path, resources=["argocd-cm.yaml"], components=[relative(tmp_path, "argocd")])
     assert one(objects, "ConfigMap")["data"].keys() == {
-        "url", "resource.customizations.health.chaffinch.dev_CanaryRollout",
-        "resource.customizations.actions.chaffinch.dev_CanaryRollout"}
+        "url",
+        "resource.customizations.health.chaffinch.dev_CanaryRollout",
+        "resource.customizations.actions.chaffinch.dev_CanaryRollout",
+    }
 
 
 def relative(folder: Path, name: str) -> str:

@@ -20,8 +20,12 @@ Spec = dict[str, Any]
 
 def spec(**changes: Any) -> Spec:
     """A spec that is valid, with the given top-level fields instead."""
-    return {"targetRef": {"name": "shop"}, "serviceRef": {"name": "shop", "port": 80},
-            "trafficRouting": {"replicas": {}}, "analysis": {"provider": PROMETHEUS}} | changes
+    return {
+        "targetRef": {"name": "shop"},
+        "serviceRef": {"name": "shop", "port": 80},
+        "trafficRouting": {"replicas": {}},
+        "analysis": {"provider": PROMETHEUS},
+    } | changes
 
 
 def gate(**fields: Any) -> Spec:
@@ -54,64 +58,138 @@ class Case:
 
 OBJECTIVE = {"bad": "b", "total": "t", "maxRatio": "0.01"}
 CASES = (
-    Case("spec", "targetRef cannot be changed: delete this CanaryRollout and make another", old=spec(),
-         accepted=(spec(suspend=True),), refused=(spec(targetRef={"name": "other"}),)),
-    Case("spec", "serviceRef cannot be changed: delete this CanaryRollout and make another", old=spec(),
-         accepted=(spec(suspend=True),),
-         refused=(spec(serviceRef={"name": "other", "port": 80}), spec(serviceRef={"name": "shop", "port": 81}))),
-    Case("spec", "the kind of trafficRouting cannot be changed: delete this CanaryRollout and make another",
-         old=spec(trafficRouting=GATEWAY),
-         accepted=(spec(trafficRouting={"gatewayAPI": {"parentRefs": [{"name": "private"}]}}),),
-         refused=(spec(),)),
-    Case("spec", "analysis.provider is required: only podRestarts gates work without it",
-         accepted=(spec(), spec(analysis={"gates": [{"name": "restarts", "podRestarts": {}}]})),
-         refused=(spec(analysis={}), spec(analysis={"gates": [{"name": "errors", "ratio": RATIO}]}),
-                  spec(analysis={"gates": [{"name": "a", "podRestarts": {}}, {"name": "b", "ratio": RATIO}]}))),
-    Case("spec.trafficRouting", "set exactly one of trafficRouting.gatewayAPI and trafficRouting.replicas",
-         accepted=(spec(), spec(trafficRouting=GATEWAY)),
-         refused=(spec(trafficRouting={}), spec(trafficRouting={**GATEWAY, "replicas": {}}))),
-    Case("spec.canary", "canary.minReplicas must not exceed canary.maxReplicas",
-         accepted=(spec(canary={"minReplicas": 3, "maxReplicas": 3}), spec(canary={"minReplicas": 10})),
-         refused=(spec(canary={"minReplicas": 4, "maxReplicas": 3}), spec(canary={"minReplicas": 11}))),
-    Case("spec.steps", "the weights of steps must not decrease",
-         accepted=(spec(steps=[{"setWeight": 5}, {"pause": {}}, {"setWeight": 5}, {"setWeight": 99}]),),
-         refused=(spec(steps=[{"setWeight": 50}, {"pause": {}}, {"setWeight": 5}]),)),
-    Case("spec.steps", "at least one step must set a weight",
-         accepted=(spec(steps=[{"pause": {}}, {"setWeight": 5}]),), refused=(spec(steps=[{"pause": {}}]),)),
-    Case("spec.steps[]", "a step has exactly one of setWeight and pause",
-         accepted=(spec(steps=[{"setWeight": 5}, {"pause": {"duration": "10m"}}]),),
-         refused=(spec(steps=[{"setWeight": 5}, {}]), spec(steps=[{"setWeight": 5, "pause": {}}]))),
-    Case("spec.steps[]", "minDuration belongs to a step with setWeight; a pause has pause.duration",
-         accepted=(spec(steps=[{"setWeight": 5, "minDuration": "1h30m"}]),),
-         refused=(spec(steps=[{"setWeight": 5}, {"pause": {}, "minDuration": "5m"}]),)),
-    Case("spec.analysis", 'alpha must lie in (0, 0.5], such as "0.05"',
-         accepted=(analysis(alpha="0.001"), analysis(alpha="0.5")),
-         refused=(analysis(alpha="0"), analysis(alpha="0.51"), analysis(alpha="5"))),
-    Case("spec.analysis", 'beta must lie in (0, 0.5], such as "0.05"',
-         accepted=(analysis(beta="0.2"), analysis(beta="0.5")),
-         refused=(analysis(beta="0.0"), analysis(beta="0.6"))),
-    Case("spec.analysis", "analysis.interval must lie between 1s and 1h",
-         accepted=(analysis(interval="1s"), analysis(interval="1000ms"), analysis(interval="60m")),
-         refused=(analysis(interval="999ms"), analysis(interval="1h1s"))),
-    Case("spec.analysis.gates[]",
-         "a gate has exactly one of ratio, latency, objective, sampleRatio, podRestarts and template",
-         accepted=(gate(), gate(latency={"histogram": "h", "threshold": "1s"}), gate(objective=OBJECTIVE),
-                   gate(sampleRatio={}), gate(podRestarts={}), gate(template="PodHTTPErrors")),
-         refused=(spec(analysis={"provider": PROMETHEUS, "gates": [{"name": "nothing"}]}),
-                  gate(ratio=RATIO, podRestarts={}), gate(template="PodHTTPErrors", ratio=RATIO))),
-    Case("spec.analysis.gates[]", "marginRatio must exceed harmRatio: between the two lies what a canary may cost",
-         accepted=(gate(harmRatio="1.1", marginRatio="1.2"), gate(harmRatio="1.49")),
-         refused=(gate(harmRatio="1.5"), gate(marginRatio="1"), gate(harmRatio="2", marginRatio="1.5"))),
-    Case("spec.analysis.gates[]", 'dispersion must be at least "1"',
-         accepted=(gate(dispersion="1"), gate(dispersion="1.8")), refused=(gate(dispersion="0.99"),)),
-    Case("spec.analysis.gates[]", "safeBelow is a share between 0 and 1, both excluded",
-         accepted=(gate(safeBelow="0.001"),), refused=(gate(safeBelow="0"), gate(safeBelow="1"))),
-    Case("spec.analysis.gates[]", "objective.maxRatio is a share between 0 and 1, both excluded",
-         accepted=(gate(objective={**OBJECTIVE, "maxRatio": "0.999"}),),
-         refused=(gate(objective={**OBJECTIVE, "maxRatio": "0.0"}), gate(objective={**OBJECTIVE, "maxRatio": "1.0"}))),
-    Case("spec.analysis.gates[]", "threshold belongs to a latency template; a latency gate has latency.threshold",
-         accepted=(gate(template="PodHTTPLatency", threshold="250ms"),),
-         refused=(gate(template="PodHTTPErrors", threshold="250ms"), gate(ratio=RATIO, threshold="1s"))),
+    Case(
+        "spec",
+        "targetRef cannot be changed: delete this CanaryRollout and make another",
+        old=spec(),
+        accepted=(spec(suspend=True),),
+        refused=(spec(targetRef={"name": "other"}),),
+    ),
+    Case(
+        "spec",
+        "serviceRef cannot be changed: delete this CanaryRollout and make another",
+        old=spec(),
+        accepted=(spec(suspend=True),),
+        refused=(spec(serviceRef={"name": "other", "port": 80}), spec(serviceRef={"name": "shop", "port": 81})),
+    ),
+    Case(
+        "spec",
+        "the kind of trafficRouting cannot be changed: delete this CanaryRollout and make another",
+        old=spec(trafficRouting=GATEWAY),
+        accepted=(spec(trafficRouting={"gatewayAPI": {"parentRefs": [{"name": "private"}]}}),),
+        refused=(spec(),),
+    ),
+    Case(
+        "spec",
+        "analysis.provider is required: only podRestarts gates work without it",
+        accepted=(spec(), spec(analysis={"gates": [{"name": "restarts", "podRestarts": {}}]})),
+        refused=(
+            spec(analysis={}),
+            spec(analysis={"gates": [{"name": "errors", "ratio": RATIO}]}),
+            spec(analysis={"gates": [{"name": "a", "podRestarts": {}}, {"name": "b", "ratio": RATIO}]}),
+        ),
+    ),
+    Case(
+        "spec.trafficRouting",
+        "set exactly one of trafficRouting.gatewayAPI and trafficRouting.replicas",
+        accepted=(spec(), spec(trafficRouting=GATEWAY)),
+        refused=(spec(trafficRouting={}), spec(trafficRouting={**GATEWAY, "replicas": {}})),
+    ),
+    Case(
+        "spec.canary",
+        "canary.minReplicas must not exceed canary.maxReplicas",
+        accepted=(spec(canary={"minReplicas": 3, "maxReplicas": 3}), spec(canary={"minReplicas": 10})),
+        refused=(spec(canary={"minReplicas": 4, "maxReplicas": 3}), spec(canary={"minReplicas": 11})),
+    ),
+    Case(
+        "spec.steps",
+        "the weights of steps must not decrease",
+        accepted=(spec(steps=[{"setWeight": 5}, {"pause": {}}, {"setWeight": 5}, {"setWeight": 99}]),),
+        refused=(spec(steps=[{"setWeight": 50}, {"pause": {}}, {"setWeight": 5}]),),
+    ),
+    Case(
+        "spec.steps",
+        "at least one step must set a weight",
+        accepted=(spec(steps=[{"pause": {}}, {"setWeight": 5}]),),
+        refused=(spec(steps=[{"pause": {}}]),),
+    ),
+    Case(
+        "spec.steps[]",
+        "a step has exactly one of setWeight and pause",
+        accepted=(spec(steps=[{"setWeight": 5}, {"pause": {"duration": "10m"}}]),),
+        refused=(spec(steps=[{"setWeight": 5}, {}]), spec(steps=[{"setWeight": 5, "pause": {}}])),
+    ),
+    Case(
+        "spec.steps[]",
+        "minDuration belongs to a step with setWeight; a pause has pause.duration",
+        accepted=(spec(steps=[{"setWeight": 5, "minDuration": "1h30m"}]),),
+        refused=(spec(steps=[{"setWeight": 5}, {"pause": {}, "minDuration": "5m"}]),),
+    ),
+    Case(
+        "spec.analysis",
+        'alpha must lie in (0, 0.5], such as "0.05"',
+        accepted=(analysis(alpha="0.001"), analysis(alpha="0.5")),
+        refused=(analysis(alpha="0"), analysis(alpha="0.51"), analysis(alpha="5")),
+    ),
+    Case(
+        "spec.analysis",
+        'beta must lie in (0, 0.5], such as "0.05"',
+        accepted=(analysis(beta="0.2"), analysis(beta="0.5")),
+        refused=(analysis(beta="0.0"), analysis(beta="0.6")),
+    ),
+    Case(
+        "spec.analysis",
+        "analysis.interval must lie between 1s and 1h",
+        accepted=(analysis(interval="1s"), analysis(interval="1000ms"), analysis(interval="60m")),
+        refused=(analysis(interval="999ms"), analysis(interval="1h1s")),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        "a gate has exactly one of ratio, latency, objective, sampleRatio, podRestarts and template",
+        accepted=(
+            gate(),
+            gate(latency={"histogram": "h", "threshold": "1s"}),
+            gate(objective=OBJECTIVE),
+            gate(sampleRatio={}),
+            gate(podRestarts={}),
+            gate(template="PodHTTPErrors"),
+        ),
+        refused=(
+            spec(analysis={"provider": PROMETHEUS, "gates": [{"name": "nothing"}]}),
+            gate(ratio=RATIO, podRestarts={}),
+            gate(template="PodHTTPErrors", ratio=RATIO),
+        ),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        "marginRatio must exceed harmRatio: between the two lies what a canary may cost",
+        accepted=(gate(harmRatio="1.1", marginRatio="1.2"), gate(harmRatio="1.49")),
+        refused=(gate(harmRatio="1.5"), gate(marginRatio="1"), gate(harmRatio="2", marginRatio="1.5")),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        'dispersion must be at least "1"',
+        accepted=(gate(dispersion="1"), gate(dispersion="1.8")),
+        refused=(gate(dispersion="0.99"),),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        "safeBelow is a share between 0 and 1, both excluded",
+        accepted=(gate(safeBelow="0.001"),),
+        refused=(gate(safeBelow="0"), gate(safeBelow="1")),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        "objective.maxRatio is a share between 0 and 1, both excluded",
+        accepted=(gate(objective={**OBJECTIVE, "maxRatio": "0.999"}),),
+        refused=(gate(objective={**OBJECTIVE, "maxRatio": "0.0"}), gate(objective={**OBJECTIVE, "maxRatio": "1.0"})),
+    ),
+    Case(
+        "spec.analysis.gates[]",
+        "threshold belongs to a latency template; a latency gate has latency.threshold",
+        accepted=(gate(template="PodHTTPLatency", threshold="250ms"),),
+        refused=(gate(template="PodHTTPErrors", threshold="250ms"), gate(ratio=RATIO, threshold="1s")),
+    ),
 )
 
 
@@ -133,8 +211,12 @@ def rules_of_the_crd() -> set[tuple[str, str]]:
 
 def canary_rollout(content: Spec, name: str) -> dict[str, Any]:
     """The object with this spec."""
-    return {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout",
-            "metadata": {"name": name, "namespace": "default"}, "spec": copy.deepcopy(content)}
+    return {
+        "apiVersion": "chaffinch.dev/v1alpha1",
+        "kind": "CanaryRollout",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": copy.deepcopy(content),
+    }
 
 
 NUMBERED = [pytest.param(index, case, id=f"{case.path}: {case.message}") for index, case in enumerate(CASES)]

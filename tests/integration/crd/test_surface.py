@@ -24,33 +24,60 @@ pytestmark = pytest.mark.apiserver
 
 SAMPLES = sorted((Path(__file__).parents[3] / "manifests/samples").glob("*.yaml"))
 MINIMAL: dict[str, Any] = {
-    "targetRef": {"name": "shop"}, "serviceRef": {"name": "shop", "port": 80}, "trafficRouting": {"replicas": {}},
-    "analysis": {"provider": {"prometheus": {"address": "http://prometheus:9090"}},
-                 "gates": [{"name": "errors", "template": "PodHTTPErrors"}, {"name": "restarts", "podRestarts": {}}]}}
+    "targetRef": {"name": "shop"},
+    "serviceRef": {"name": "shop", "port": 80},
+    "trafficRouting": {"replicas": {}},
+    "analysis": {
+        "provider": {"prometheus": {"address": "http://prometheus:9090"}},
+        "gates": [{"name": "errors", "template": "PodHTTPErrors"}, {"name": "restarts", "podRestarts": {}}],
+    },
+}
 AT = "2026-01-01T00:00:00Z"
 
 
 def canary_rollout(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """The object with this spec."""
-    return {"apiVersion": "chaffinch.dev/v1alpha1", "kind": "CanaryRollout",
-            "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+    return {
+        "apiVersion": "chaffinch.dev/v1alpha1",
+        "kind": "CanaryRollout",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
 
 
 def full_status() -> dict[str, Any]:
     """A status in which every field has a value."""
     revision = Revision(digest="d1", hash="h1", image="shop:2")
     status = CanaryRolloutStatus(
-        observed_generation=1, phase="Analyzing", candidate=revision, stable=revision, candidate_since=AT,
-        isolated_hash="h0", analysis_started_at=AT, interval_end=AT, drained_at=AT, paused_by_user=True,
-        conditions=[Condition(type="Ready", status="False", reason=Reason.ANALYZING, message="25 %",
-                              last_transition_time=AT, observed_generation=1)],
+        observed_generation=1,
+        phase="Analyzing",
+        candidate=revision,
+        stable=revision,
+        candidate_since=AT,
+        isolated_hash="h0",
+        analysis_started_at=AT,
+        interval_end=AT,
+        drained_at=AT,
+        paused_by_user=True,
+        conditions=[
+            Condition(
+                type="Ready",
+                status="False",
+                reason=Reason.ANALYZING,
+                message="25 %",
+                last_transition_time=AT,
+                observed_generation=1,
+            )
+        ],
         last_decision=DecisionStatus(action=Action.SHIFT, reason=Reason.ANALYZING, at=AT, message="analysing"),
         weight=Weight(desired=25, applied=24, observed="23.9"),
         gates=[GateStatus(name="errors", verdict=Verdict.INCONCLUSIVE, interval=["0.5", "1.2"], evidence=["1", "2"])],
         forecast=Forecast(requests_needed=2**40, decision_by=AT),
         last_action=ActionStatus(token="abort@1", accepted=True, message="aborting", at=AT),
-        promoted_revisions=["d0"], rejected_revisions=["d9"],
-        history=[HistoryEntry(digest="d9", image="shop:1", result="RolledBack", reason=Reason.GATE_FAILED, at=AT)])
+        promoted_revisions=["d0"],
+        rejected_revisions=["d9"],
+        history=[HistoryEntry(digest="d9", image="shop:1", result="RolledBack", reason=Reason.GATE_FAILED, at=AT)],
+    )
     return status.model_dump(mode="json", by_alias=True)
 
 
@@ -106,13 +133,16 @@ def test_get_all_does_not_list_it(kubectl: Any) -> None:
     assert "hidden" not in kubectl("get", "all").out
 
 
-@pytest.mark.parametrize(("path", "words"), [
-    ("cro", "releases a Deployment's new pod template step by step"),
-    ("cro.spec.targetRef", "It stays yours"),
-    ("cro.spec.steps.setWeight", "Percent of requests that go to the canary"),
-    ("cro.spec.analysis.gates.ratio.bad", "Counter of bad events"),
-    ("cro.status.gates.message", "One sentence with the numbers"),
-])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("cro", "releases a Deployment's new pod template step by step"),
+        ("cro.spec.targetRef", "It stays yours"),
+        ("cro.spec.steps.setWeight", "Percent of requests that go to the canary"),
+        ("cro.spec.analysis.gates.ratio.bad", "Counter of bad events"),
+        ("cro.status.gates.message", "One sentence with the numbers"),
+    ],
+)
 def test_explain_says_what_a_field_means(path: str, words: str, kubectl: Any) -> None:
     """`kubectl explain` has the models' sentences."""
     assert words in " ".join(kubectl("explain", path).out.split())
@@ -125,11 +155,18 @@ def test_a_misspelt_field_is_refused(kubectl: Any) -> None:
     assert 'unknown field "spec.stpes"' in answer.err
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("steps", []), ("steps", [{"setWeight": 0}]), ("steps", [{"setWeight": 100}]),
-    ("steps", [{"setWeight": 5, "minDuration": "five minutes"}]), ("targetRef", {"name": "Shop"}),
-    ("targetRef", {"name": "shop", "kind": "StatefulSet"}), ("serviceRef", {"name": "shop", "port": 0}),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", []),
+        ("steps", [{"setWeight": 0}]),
+        ("steps", [{"setWeight": 100}]),
+        ("steps", [{"setWeight": 5, "minDuration": "five minutes"}]),
+        ("targetRef", {"name": "Shop"}),
+        ("targetRef", {"name": "shop", "kind": "StatefulSet"}),
+        ("serviceRef", {"name": "shop", "port": 0}),
+    ],
+)
 def test_a_value_out_of_bounds_is_refused(field: str, value: object, kubectl: Any) -> None:
     """Bounds, patterns and enums are checked by the API server, which names the field."""
     given = canary_rollout("bounds", MINIMAL | {field: value})

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 
 from cluster import versions
-from cluster.build import RECIPES, Cache, key, recipe_hash
+from cluster.build import Cache, key, recipe_hash
 from cluster.console import Console
 from cluster.errors import ClusterError
-from cluster.recipes import GoInstall, GoModule, Recipe, Workshop, linker_flags
+from cluster.recipes import RECIPES, GoInstall, GoModule, Recipe, Workshop, linker_flags
 from cluster.toolchain import go_version
 from cluster.versions import Wheel
 
