@@ -75,6 +75,8 @@ CONNECT_SECONDS = 5.0
 ATTEMPTS = 4
 FIRST_DELAY = 0.2
 MAX_RETRY_AFTER = 5.0
+CLOSING_SECONDS = 0.01
+"""TLS connections end a few turns of the loop after they were closed; a loop that stops before leaves them open."""
 POOL = 100
 _WRITES = frozenset({"apply", "patch", "create", "delete", "update"})
 _MERGE = "application/merge-patch+json"
@@ -168,6 +170,7 @@ class Kube:
         if self._open is not None:
             await self._open.close()
             self._open = None
+            await asyncio.sleep(CLOSING_SECONDS)
 
     async def connection(self) -> Connection:
         """Return address and credentials as they are now."""
