@@ -39,12 +39,22 @@ class DriftWatch:
         while not self._ending.wait(_PAUSE_SECONDS):
             with self.shop.writing:
                 before = self._phase()
-                try:
-                    self.shop.diff()
-                except KubectlError as error:
-                    self.found.append(f"{before}: {error}")
+                if difference := self._difference():
+                    self.found.append(f"{before}: {difference}")
                 if before == self._phase():
                     self.phases.add(before)
+
+    def _difference(self) -> str:
+        """What differs three times running: kubectl reads twice; a status written in between is told."""
+        told = ""
+        for _ in range(3):
+            try:
+                self.shop.diff()
+            except KubectlError as error:
+                told = str(error)
+            else:
+                return ""
+        return told
 
     def _phase(self) -> str:
         last = self.shop.timeline.last

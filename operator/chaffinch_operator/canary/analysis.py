@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from chaffinch_operator.canary import clock, evidence, record
 from chaffinch_operator.canary.evidence import Thresholds
-from chaffinch_operator.canary.flow import Context, weight_confirmed
+from chaffinch_operator.canary.flow import Context, blocked, weight_confirmed
 from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
 from chaffinch_operator.canary.model import seconds
@@ -20,51 +20,54 @@ def analyse(c: Context) -> CanaryRolloutStatus:
     """One pass at a weight."""
     c = replace(c, status=_confirm(c))
     c = replace(c, status=_fold(c))
+    weight = c.status.weight.desired
     if bad := evidence.failed(c.status.gates):
         return record.end(c, Action.ROLL_BACK, Reason.GATE_FAILED, f"gate {bad.message}")
-    if late := _too_late(c):
-        return late
-    if c.snap.provider_problem and c.action is not Action.PAUSE:
-        return record.decided(
-            c.status,
-            c.now,
-            c.action,
-            Reason.PROVIDER_UNREACHABLE,
-            f"weight {c.status.weight.desired} % is kept: {c.snap.provider_problem.message}",
-        )
     if c.asked("pause"):
-        return record.decided(
-            c.status,
-            c.now,
-            Action.PAUSE,
-            Reason.PAUSED_BY_USER,
-            f"paused by a person at weight {c.status.weight.desired} %; kubectl chaffinch resume {c.snap.name}",
-        )
-    return {Action.SHIFT: _shifting, Action.PAUSE: _pausing, Action.HOLD: _finish}[c.action](c)
+        message = f"paused by a person at weight {weight} %; kubectl chaffinch resume {c.snap.name}"
+        return record.decided(c.status, c.now, Action.PAUSE, Reason.PAUSED_BY_USER, message)
+    if _weight_is_late(c):
+        return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
+    if c.snap.provider_problem and c.action is not Action.PAUSE:
+        message = f"weight {weight} % is kept: {c.snap.provider_problem.message}"
+        return record.decided(c.status, c.now, c.action, Reason.PROVIDER_UNREACHABLE, message)
+    if _without_verdict(c):
+        return _inconclusive(c)
+    return {Action.SHIFT: _shifting, Action.PAUSE: _pausing, Action.HOLD: _holding}[c.action](c)
 
 
 def _confirm(c: Context) -> CanaryRolloutStatus:
-    """The decided weight was read back: the step's clock starts; intervals around the change are not judged."""
-    if not weight_confirmed(c) or c.status.weight.desired == 0:
+    """Since when the weight is applied; once it is the decided one, the step's clock starts."""
+    confirmed = weight_confirmed(c)
+    at = _applied_since(c, confirmed=confirmed)
+    if at is None or c.status.weight.desired == 0:
         return c.status
-    since = (c.snap.route.weight_since if c.snap.route else None) or (
-        c.snap.canary.weight_since if c.snap.canary else None
-    )
-    at = since or c.now
-    stamp = clock.stamp(at)
-    step, weight = c.status.step, c.status.weight
-    update: dict[str, object] = {}
-    if weight.since != stamp:
-        update["weight"] = weight.model_copy(update={"since": stamp})
-    if not step.started_at:
-        update["step"] = step.model_copy(update={"started_at": stamp})
-    if not c.status.analysis_started_at:
+    status, stamp = c.status, clock.stamp(at)
+    if status.weight.since != stamp:
+        status = status.model_copy(update={"weight": status.weight.model_copy(update={"since": stamp})})
+    if not confirmed:
+        return status
+    if not status.step.started_at:
+        decided = clock.parse(status.last_decision.at) or at
+        started = clock.stamp(max(at, decided))
+        status = status.model_copy(update={"step": status.step.model_copy(update={"started_at": started})})
+    if not status.analysis_started_at:
         warm = at + timedelta(seconds=seconds(c.spec.analysis.warmup))
-        update |= {
-            "analysis_started_at": stamp,
-            "interval_end": clock.stamp(clock.ceil_to_grid(warm, seconds(c.spec.analysis.interval))),
-        }
-    return c.status.model_copy(update=update)
+        first = clock.stamp(clock.ceil_to_grid(warm, seconds(c.spec.analysis.interval)))
+        status = status.model_copy(update={"analysis_started_at": stamp, "interval_end": first})
+    return status
+
+
+def _applied_since(c: Context, *, confirmed: bool) -> datetime | None:
+    """When the weight that is applied now was set, decided or not; None while unknown.
+
+    By a route the write says it. By replicas the weight is there once the pods are, which is when it is confirmed.
+    """
+    known, now = clock.parse(c.status.weight.since), c.now if confirmed else None
+    if c.by_route:
+        return (c.snap.route.weight_since if c.snap.route else None) or known or now
+    scaled = c.snap.canary.weight_since if c.snap.canary else None
+    return known if known and (scaled is None or known >= scaled) else now or known
 
 
 def _fold(c: Context) -> CanaryRolloutStatus:
@@ -73,8 +76,7 @@ def _fold(c: Context) -> CanaryRolloutStatus:
     for reading in c.snap.intervals:
         if clock.stamp(reading.start) == status.interval_end:
             status = _fold_one(c, status, reading, thresholds)
-    restarts = c.snap.canary.restarts if c.snap.canary else 0
-    gates = evidence.judge_restarts(c.gates, status.gates, restarts)
+    gates = evidence.judge_restarts(c.gates, status.gates, c.snap.canary.restarts if c.snap.canary else None)
     status = status.model_copy(update={"gates": list(gates)})
     return status.model_copy(update={"forecast": forecast(c.gates, status, float(c.spec.analysis.beta))})
 
@@ -123,30 +125,32 @@ def _count_requests(c: Context, step: StepStatus, reading: IntervalReading) -> S
     )
 
 
-def _too_late(c: Context) -> CanaryRolloutStatus | None:
-    """A weight that cannot be applied in time, or no verdict after maxDuration."""
-    pending = c.action is Action.SHIFT and c.reason is Reason.STEP_WEIGHT and not weight_confirmed(c)
-    if pending and clock.elapsed(c.status.last_decision.at, c.now) >= c.spec.progress_deadline_seconds:
-        return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
-    limit = seconds(c.spec.promotion.max_duration)
-    if c.action is Action.PAUSE or clock.elapsed(c.status.analysis_started_at, c.now) < limit:
-        return None
-    return _inconclusive(c)
+def _weight_is_late(c: Context) -> bool:
+    """A weight is not applied in time. The time runs from when the canary was scaled for it."""
+    canary = c.snap.canary
+    if c.action is not Action.SHIFT or c.reason is not Reason.STEP_WEIGHT or weight_confirmed(c) or canary is None:
+        return False
+    since = max(filter(None, (clock.parse(c.status.last_decision.at), canary.weight_since)), default=c.now)
+    late = (c.now - since).total_seconds() >= c.spec.progress_deadline_seconds
+    return late and canary.weight == c.status.weight.desired
 
 
-def _inconclusive(c: Context) -> CanaryRolloutStatus | None:
-    """MaxDuration is over. Without data nothing is decided, whatever onInconclusive says."""
-    if _proven(c):
-        return None
+def _without_verdict(c: Context) -> bool:
+    """Whether maxDuration is over and no verdict is there. With require: Duration the steps' end is the verdict."""
+    if c.action is Action.PAUSE or c.spec.promotion.require == "Duration" or evidence.proven(c.status.gates):
+        return False
+    return clock.elapsed(c.status.analysis_started_at, c.now) >= seconds(c.spec.promotion.max_duration)
+
+
+def _inconclusive(c: Context) -> CanaryRolloutStatus:
+    """What happens after maxDuration. Without data nothing is decided, whatever onInconclusive says."""
+    limit = c.spec.promotion.max_duration
     if (blind := evidence.without_data(c.status.gates)) is not None:
-        return record.decided(
-            c.status, c.now, Action.HOLD, Reason.NO_DATA, f"maxDuration is over without data: {blind.message}"
-        )
-    message = f"no verdict after maxDuration {c.spec.promotion.max_duration}: " + "; ".join(
-        g.message for g in evidence.unproven(c.status.gates)
-    )
+        message = f"maxDuration {limit} is over without data: {blind.message}"
+        return record.decided(c.status, c.now, Action.HOLD, Reason.NO_DATA, message)
+    message = f"no verdict after maxDuration {limit}: {_open_questions(c)}"
     match c.spec.promotion.on_inconclusive:
-        case "Promote":
+        case "Promote" if blocked(c) is None:
             return record.promote(c, Reason.INCONCLUSIVE, message)
         case "Rollback":
             return record.end(c, Action.ROLL_BACK, Reason.INCONCLUSIVE, message)
@@ -154,19 +158,27 @@ def _inconclusive(c: Context) -> CanaryRolloutStatus | None:
             return record.decided(c.status, c.now, Action.HOLD, Reason.INCONCLUSIVE, message)
 
 
+def _open_questions(c: Context) -> str:
+    """What is not proven, gate by gate."""
+    if not any(not g.dry_run for g in c.status.gates):
+        return (
+            "every gate is dryRun, so none can prove anything; to release it: "
+            f"kubectl chaffinch promote {c.snap.name} --force"
+        )
+    return "; ".join(g.message for g in evidence.unproven(c.status.gates))
+
+
 def _shifting(c: Context) -> CanaryRolloutStatus:
     """At a weight: apply it, keep it as long as the step says, go on."""
     weight, place = c.status.weight.desired, f"step {c.status.step.index + 1} of {len(c.spec.steps)}"
     if not weight_confirmed(c):
-        return record.decided(
-            c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, f"{place}: weight {weight} % is being applied"
-        )
+        message = f"{place}: weight {weight} % is being applied"
+        return record.decided(c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, message)
     if _step_elapsed(c) and _judged_here(c):
         if (blind := evidence.without_data(c.status.gates)) is None:
             return _next_step(c)
-        return record.decided(
-            c.status, c.now, Action.SHIFT, Reason.NO_DATA, f"{place}: weight {weight} % is kept: {blind.message}"
-        )
+        message = f"{place}: weight {weight} % is kept: {blind.message}"
+        return record.decided(c.status, c.now, Action.SHIFT, Reason.NO_DATA, message)
     return record.decided(c.status, c.now, Action.SHIFT, Reason.ANALYZING, f"{place}: weight {weight} %, no harm found")
 
 
@@ -190,32 +202,54 @@ def _pausing(c: Context) -> CanaryRolloutStatus:
             status = c.status.model_copy(update={"paused_by_user": False})
             return record.decided(status, c.now, Action.SHIFT, Reason.ANALYZING, "resumed by a person")
         return c.status
+    if c.asked("promote"):
+        return _next_step(c)
     pause = c.spec.steps[min(c.status.step.index, len(c.spec.steps) - 1)].pause
     over = pause is None or (
         pause.duration is not None and clock.elapsed(c.status.last_decision.at, c.now) >= seconds(pause.duration)
     )
-    return _next_step(c) if over or c.asked("promote") else c.status
+    if not over:
+        return c.status
+    if unseen := _unseen(c):
+        return _stay(c, Reason.NO_DATA, f"the pause is over, the weight is kept: {unseen}")
+    return _next_step(c)
+
+
+def _unseen(c: Context) -> str:
+    """Why nobody knows how the canary does; empty when it is known, or when it has no traffic to be known by."""
+    if c.status.weight.desired == 0:
+        return ""
+    blind = evidence.without_data(c.status.gates)
+    return c.snap.provider_problem.message if c.snap.provider_problem else blind.message if blind else ""
+
+
+def _holding(c: Context) -> CanaryRolloutStatus:
+    """Wait for evidence. Steps that are left, because maxDuration came first, are still gone through."""
+    return _shifting(c) if c.status.step.index + 1 < len(c.spec.steps) else _finish(c)
+
+
+def _stay(c: Context, reason: Reason, message: str) -> CanaryRolloutStatus:
+    """Go on where it is, and say why. A pause keeps its reason: its time counts from when it was decided."""
+    return record.decided(c.status, c.now, c.action, c.reason if c.action is Action.PAUSE else reason, message)
 
 
 def _next_step(c: Context) -> CanaryRolloutStatus:
     following = c.status.step.index + 1
+    if problem := blocked(c):
+        return _stay(c, problem.reason, f"weight {c.status.weight.desired} % is kept: {problem.message}")
     return record.enter_step(c, following) if following < len(c.spec.steps) else _finish(c)
-
-
-def _proven(c: Context) -> bool:
-    return bool(c.status.gates) and not evidence.unproven(c.status.gates) and any(not g.dry_run for g in c.status.gates)
 
 
 def _finish(c: Context) -> CanaryRolloutStatus:
     """All steps are done: promote on evidence, or hold until there is some."""
     numbers = "; ".join(g.message for g in c.status.gates if not g.dry_run)
+    if problem := blocked(c):
+        return record.decided(c.status, c.now, Action.HOLD, problem.reason, problem.message)
     if (blind := evidence.without_data(c.status.gates)) is not None:
         return record.decided(c.status, c.now, Action.HOLD, Reason.NO_DATA, blind.message)
     if c.spec.promotion.require == "Duration":
         return record.promote(c, Reason.DURATION_ELAPSED, f"the steps are over and no gate found harm: {numbers}")
-    if _proven(c):
+    if evidence.proven(c.status.gates):
         return record.promote(c, Reason.GATES_PASSED, f"every gate proved the candidate safe: {numbers}")
-    rest = "; ".join(g.message for g in evidence.unproven(c.status.gates))
-    return record.decided(
-        c.status, c.now, Action.HOLD, Reason.INSUFFICIENT_EVIDENCE, f"the steps are over, not yet proven safe: {rest}"
-    )
+    message = f"the steps are over, not yet proven safe: {_open_questions(c)}"
+    return record.decided(c.status, c.now, Action.HOLD, Reason.INSUFFICIENT_EVIDENCE, message)

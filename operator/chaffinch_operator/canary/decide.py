@@ -9,17 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chaffinch_operator.canary import clock, record, requests
+from chaffinch_operator.canary import clock, evidence, record, requests
 from chaffinch_operator.canary.analysis import analyse
-from chaffinch_operator.canary.flow import Context, blocked, canary_ready, isolation, observe_weight, torn_down
+from chaffinch_operator.canary.flow import Context, blocked, canary_ready, isolation, observe_weight, rival, torn_down
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.snapshot import Snapshot, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision, StepStatus
-
-_SUSPENDABLE = IN_FLIGHT | {Action.IDLE, Action.WAIT, Action.REJECTED}
-"""What suspend stops. A rollback, a release or a removal that was decided is still carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +27,15 @@ class _Rest:
     message: str
 
 
+_NO_STABLE = _Rest(Reason.NO_STABLE, "no revision is running, so there is none to protect")
+_NO_REPLICAS = _Rest(Reason.SCALED_TO_ZERO, "the target has no replicas, so no user can be hurt")
+
+
 def decide(
     spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, gates: Sequence[ResolvedGate], now: datetime
 ) -> CanaryRolloutStatus:
     """The next status; equal to `status` when there is nothing new."""
-    context = Context(spec, observe_weight(spec, status, snap), snap, tuple(gates), now)
+    context = Context(spec, observe_weight(spec, status, snap, now), snap, tuple(gates), now)
     after = _next(context)
     return after.model_copy(update={"isolated_hash": isolation(replace(context, status=after))})
 
@@ -42,9 +43,9 @@ def decide(
 def _next(c: Context) -> CanaryRolloutStatus:
     if c.snap.deleting:
         return record.decided(c.status, c.now, Action.ABANDON, Reason.DELETED, record.deleted(c), weight=0)
-    if c.spec.suspend and c.action in _SUSPENDABLE:
-        return c.status
     c = requests.answer(c)
+    if c.suspended:
+        return c.status
     if (c.action in IN_FLIGHT) and (ended := _mid_flight(c)):
         return ended
     return _HANDLERS[c.action](c)
@@ -56,13 +57,15 @@ def _next(c: Context) -> CanaryRolloutStatus:
 def _at_rest(c: Context) -> CanaryRolloutStatus:
     """No canary: find out what the target's template is, and whether it needs one."""
     target = c.snap.target
+    if older := rival(c):
+        return record.wait(c, older)
     if target is None:
         return record.wait(c, blocked(c) or record.no_target(c))
     if not target.paused:
         return _unpaused(c, target)
     stable = _stable_of(c, target)
     if stable is None:
-        return _release(c, target, _Rest(Reason.NO_STABLE, "no revision is running, so there is none to protect"))
+        return _release(c, target, _NO_REPLICAS if target.replicas == 0 else _NO_STABLE)
     c = replace(c, status=c.status.model_copy(update={"stable": stable}))
     if rest := _needs_no_canary(c, target, stable):
         return _release(c, target, rest)
@@ -70,7 +73,7 @@ def _at_rest(c: Context) -> CanaryRolloutStatus:
 
 
 def _unpaused(c: Context, target: Target) -> CanaryRolloutStatus:
-    if not target.settled:
+    if not target.settled and not _at_strength(c, target):
         status = c.status
         if status.stable is None and target.running:
             status = status.model_copy(update={"stable": target.running.revision})
@@ -82,6 +85,13 @@ def _unpaused(c: Context, target: Target) -> CanaryRolloutStatus:
     known = c.action is Action.IDLE and c.status.stable is not None and c.status.stable.digest == target.revision.digest
     message = c.message if known else f"stable {record.describe(status.stable)} serves all requests"
     return record.decided(status, c.now, Action.IDLE, Reason.PROMOTED, message)
+
+
+def _at_strength(c: Context, target: Target) -> bool:
+    """Only the number of pods is changing: an autoscaler at work, or a lost pod, is no rollout of the target's own."""
+    digest = target.revision.digest
+    others = any(r.pods > 0 for r in target.replica_sets if r.revision.digest != digest)
+    return c.status.promoted_revisions[:1] == [digest] and not others
 
 
 def _stable_of(c: Context, target: Target) -> Revision | None:
@@ -98,7 +108,7 @@ def _needs_no_canary(c: Context, target: Target, stable: Revision) -> _Rest | No
     if digest == stable.digest:
         return _Rest(Reason.REVERTED, "the template is stable's again")
     if target.replicas == 0:
-        return _Rest(Reason.SCALED_TO_ZERO, "the target has no replicas, so no user can be hurt")
+        return _NO_REPLICAS
     if record.known(c, digest):
         return _Rest(
             Reason.KNOWN_REVISION,
@@ -118,26 +128,36 @@ def _held(c: Context, target: Target) -> CanaryRolloutStatus:
     digest = target.revision.digest
     if c.asked("promote-force"):
         return _release(c, target, _Rest(Reason.PROMOTED_BY_USER, "promoted by force, without a canary"))
-    if digest in c.status.rejected_revisions and not c.asked("retry"):
+    if c.asked("retry"):
+        rejected = [d for d in c.status.rejected_revisions if d != digest]
+        c = replace(c, status=c.status.model_copy(update={"rejected_revisions": rejected}))
+    if digest in c.status.rejected_revisions:
         return _stays_rejected(c, target)
     if target.mixed:
-        return record.decided(c.status, c.now, Action.WAIT, Reason.PROMOTION_INTERRUPTED, record.interrupted(c, target))
+        return _held_while_rolling(c, target)
+    if not torn_down(c):
+        return record.end(c, Action.ABANDON, Reason.SUPERSEDED, "what is left of an earlier canary is removed first")
     if blocker := blocked(c) or c.snap.provider_problem:
         return record.wait(replace(c, status=record.candidate(c.status, target.revision, c.now)), blocker)
-    rejected = [d for d in c.status.rejected_revisions if d != digest]
-    status = record.fresh_start(c.status, target, c.now).model_copy(update={"rejected_revisions": rejected})
+    status = record.fresh_start(c.status, target, c.now)
     return record.decided(
-        status,
-        c.now,
-        Action.START,
-        Reason.INITIALIZING,
-        f"candidate {record.describe(target.revision)} is held; its canary is being started",
-        weight=0,
+        status, c.now, Action.START, Reason.INITIALIZING, record.initializing(target.revision), weight=0
     )
 
 
+def _held_while_rolling(c: Context, target: Target) -> CanaryRolloutStatus:
+    """Two revisions have pods already. What was being released when another template came goes on once it is back."""
+    candidate = c.status.candidate
+    waits = c.action is Action.WAIT and c.reason is Reason.PROMOTION_INTERRUPTED
+    if waits and candidate is not None and candidate.digest == target.revision.digest:
+        back = f"{record.describe(target.revision)} is back: its release goes on"
+        return _release(c, target, _Rest(Reason.PROMOTED_BY_USER, back))
+    return record.decided(c.status, c.now, Action.WAIT, Reason.PROMOTION_INTERRUPTED, record.interrupted(c, target))
+
+
 def _stays_rejected(c: Context, target: Target) -> CanaryRolloutStatus:
-    if c.action is Action.REJECTED:
+    candidate = c.status.candidate
+    if c.action is Action.REJECTED and candidate is not None and candidate.digest == target.revision.digest:
         return c.status
     status = record.candidate(c.status, target.revision, c.now)
     return record.decided(status, c.now, Action.REJECTED, Reason.ROLLED_BACK, record.rejected(c, target.revision))
@@ -147,7 +167,7 @@ def _releasing(c: Context) -> CanaryRolloutStatus:
     """Wait until the released template runs everywhere."""
     target = c.snap.target
     if target is None or c.status.candidate is None or target.revision.digest != c.status.candidate.digest:
-        return _at_rest(c)
+        return _at_rest(c) if torn_down(c) else record.end(c, Action.ABANDON, Reason.SUPERSEDED, record.overtaken(c))
     if target.paused or not torn_down(c):
         return c.status
     if not target.settled:
@@ -194,32 +214,33 @@ def _other_template(c: Context, target: Target) -> CanaryRolloutStatus:
     rest = _needs_no_canary(c, target, stable) if stable else None
     if rest is None:
         status = record.history(c.status, "Superseded", c.now, Reason.SUPERSEDED)
-        return record.end(
-            replace(c, status=status),
-            Action.ABANDON,
-            Reason.SUPERSEDED,
-            f"{record.describe(target.revision)} arrived; the canary of "
-            f"{record.describe(c.status.candidate)} is removed first",
-        )
+        return record.end(replace(c, status=status), Action.ABANDON, Reason.SUPERSEDED, record.overtaken(c))
     status = record.history(c.status, "Reverted", c.now, rest.reason)
     return _release(replace(c, status=status), target, rest)
 
 
 def _starting(c: Context) -> CanaryRolloutStatus:
     """Wait until the canary is available and, with a route, isolated and known to the gateway."""
-    if clock.elapsed(c.status.candidate_since, c.now) >= c.spec.progress_deadline_seconds and not canary_ready(c):
+    if problem := blocked(c):
+        return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
+    if not canary_ready(c) and _start_is_late(c):
         return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
-    if problem := blocked(c) or c.snap.provider_problem:
+    if problem := c.snap.provider_problem:
         return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
     if not canary_ready(c):
         return record.decided(
-            c.status,
-            c.now,
-            Action.START,
-            Reason.INITIALIZING,
-            f"candidate {record.describe(c.status.candidate)} is held; its canary is being started",
+            c.status, c.now, Action.START, Reason.INITIALIZING, record.initializing(c.status.candidate)
         )
     return record.enter_step(c, 0)
+
+
+def _start_is_late(c: Context) -> bool:
+    """The canary had its time. It runs from when the canary exists: an operator that was away took none of it."""
+    canary = c.snap.canary
+    if canary is None:
+        return False
+    since = max(filter(None, (clock.parse(c.status.candidate_since), canary.created_at)), default=c.now)
+    return (c.now - since).total_seconds() >= c.spec.progress_deadline_seconds
 
 
 def _promoting(c: Context) -> CanaryRolloutStatus:
@@ -228,26 +249,35 @@ def _promoting(c: Context) -> CanaryRolloutStatus:
     if target is None or candidate is None:
         return record.end(c, Action.ABANDON, Reason.TARGET_NOT_FOUND, record.no_target(c).message)
     if target.revision.digest != candidate.digest:
-        return _promotion_overtaken(c, target)
-    if c.reason is Reason.PROMOTION_INTERRUPTED:
-        return record.promote(c, Reason.GATES_PASSED, f"{record.describe(candidate)} is back: the promotion goes on")
-    if c.status.weight.desired == 0 and torn_down(c):
-        status = record.settle(record.history(c.status, "Promoted", c.now), target)
-        return record.decided(
-            status, c.now, Action.IDLE, Reason.PROMOTED, f"{record.describe(candidate)} is promoted: {c.message}"
-        )
+        return _promotion_overtaken(c, target, candidate)
+    if target.stuck and not target.paused and not target.settled:
+        return record.promote(c, Reason.PROMOTION_STUCK, record.stuck(c, target))
+    if c.reason in {Reason.PROMOTION_INTERRUPTED, Reason.PROMOTION_STUCK}:
+        proven = Reason.GATES_PASSED if evidence.proven(c.status.gates) else Reason.PROMOTED_BY_USER
+        return record.promote(c, proven, f"{record.describe(candidate)}: the promotion goes on")
     if target.paused or not target.settled:
-        return record.annotate(c.status, target.stuck) if target.stuck else c.status
-    return c.status.model_copy(update={"weight": c.status.weight.model_copy(update={"desired": 0})})
+        return c.status
+    if c.status.weight.desired > 0:
+        return c.status.model_copy(update={"weight": c.status.weight.model_copy(update={"desired": 0})})
+    if not torn_down(c):
+        return c.status
+    status = record.settle(record.history(c.status, "Promoted", c.now), target)
+    return record.decided(
+        status, c.now, Action.IDLE, Reason.PROMOTED, f"{record.describe(candidate)} is promoted: {c.message}"
+    )
 
 
-def _promotion_overtaken(c: Context, target: Target) -> CanaryRolloutStatus:
+def _promotion_overtaken(c: Context, target: Target, candidate: Revision) -> CanaryRolloutStatus:
+    """Another template came: before, while or after the target rolled to the candidate."""
+    running = target.running
+    if running is not None and not target.mixed and running.revision.digest == candidate.digest:
+        c = replace(c, status=record.promoted(record.history(c.status, "Promoted", c.now), running.revision))
     if rest := _needs_no_canary(c, target, c.status.stable) if c.status.stable else None:
         return _release(c, target, rest)
     if c.asked("promote-force"):
         return _release(c, target, _Rest(Reason.PROMOTED_BY_USER, "promoted by force, without a canary"))
     if not target.mixed:
-        return record.end(c, Action.ABANDON, Reason.SUPERSEDED, f"{record.describe(target.revision)} arrived")
+        return record.end(c, Action.ABANDON, Reason.SUPERSEDED, record.overtaken(c))
     return record.decided(c.status, c.now, Action.PROMOTE, Reason.PROMOTION_INTERRUPTED, record.interrupted(c, target))
 
 

@@ -5,8 +5,9 @@ without usable data keeps the evidence it has and says NoData; it neither fails 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.gates import Kind, ResolvedGate, number_of_tests
@@ -31,6 +32,9 @@ from chaffinch_stats import (
     sample_ratio,
 )
 
+E = TypeVar("E")
+_MESSAGE = 300
+"""Characters of a gate's sentence: ten gates must fit in 16 KiB with their evidence."""
 _WORST_FIRST = (Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -79,9 +83,9 @@ def fresh(gate: ResolvedGate, old: GateStatus | None) -> GateStatus:
 
 
 def judge_restarts(
-    gates: Sequence[ResolvedGate], statuses: Sequence[GateStatus], restarts: int
+    gates: Sequence[ResolvedGate], statuses: Sequence[GateStatus], restarts: int | None
 ) -> tuple[GateStatus, ...]:
-    """Gates that count restarts, from the pods' status."""
+    """Gates that count restarts, from the pods' status; None: there is no canary to look at."""
     have = {g.name: g for g in statuses}
     return tuple(
         _restarts(g, fresh(g, have.get(g.name)), restarts) if g.kind is Kind.RESTARTS else fresh(g, have.get(g.name))
@@ -104,13 +108,21 @@ def unproven(statuses: Sequence[GateStatus]) -> tuple[GateStatus, ...]:
     return tuple(g for g in statuses if not g.dry_run and g.verdict is not Verdict.PASS)
 
 
+def proven(statuses: Sequence[GateStatus]) -> bool:
+    """Whether there is an acting gate and every one of them says Pass."""
+    return worst(statuses) is Verdict.PASS
+
+
 def worst(statuses: Sequence[GateStatus]) -> Verdict:
     """The worst verdict of the acting gates; NoData when there is none."""
     verdicts = {g.verdict for g in statuses if not g.dry_run}
     return next((v for v in _WORST_FIRST if v in verdicts), Verdict.NO_DATA)
 
 
-def _restarts(gate: ResolvedGate, old: GateStatus, restarts: int) -> GateStatus:
+def _restarts(gate: ResolvedGate, old: GateStatus, restarts: int | None) -> GateStatus:
+    if restarts is None:
+        message = f"{gate.name}: there are no pods of the canary"
+        return old.model_copy(update={"verdict": Verdict.NO_DATA, "message": message})
     verdict = Verdict.FAIL if restarts > gate.max_restarts else Verdict.PASS
     return old.model_copy(
         update={
@@ -126,7 +138,7 @@ def _fold_one(
 ) -> GateStatus:
     if value.problem is not None:
         return old.model_copy(
-            update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", 1024)}
+            update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", _MESSAGE)}
         )
     if gate.kind is Kind.SPLIT:
         return _fold_split(gate, old, value, share)
@@ -137,8 +149,16 @@ def _fold_one(
     return old
 
 
+def _restored(read: Callable[[Sequence[str]], E], old: GateStatus, start: E) -> E:
+    """The evidence so far. What is damaged, or of another version, proves nothing: the gate starts anew."""
+    try:
+        return read(old.evidence) if old.evidence else start
+    except ValueError:
+        return start
+
+
 def _fold_count(name: str, gate: CountGate, old: GateStatus, value: GateReading, thresholds: Thresholds) -> GateStatus:
-    evidence = counts.from_state(gate, old.evidence) if old.evidence else CountEvidence.start(gate)
+    evidence = _restored(lambda state: counts.from_state(gate, state), old, CountEvidence.start(gate))
     evidence = counts.update(
         evidence,
         gate,
@@ -172,7 +192,7 @@ def _fold_count(name: str, gate: CountGate, old: GateStatus, value: GateReading,
 
 
 def _fold_rate(name: str, gate: RateGate, old: GateStatus, value: GateReading, thresholds: Thresholds) -> GateStatus:
-    evidence = one_sample.from_state(gate, old.evidence) if old.evidence else RateEvidence.start(gate)
+    evidence = _restored(lambda state: one_sample.from_state(gate, state), old, RateEvidence.start(gate))
     evidence = one_sample.update(evidence, gate, ArmCounts(value.canary.bad, value.canary.total))
     harm, safe = one_sample.log_e_harm(evidence, gate), one_sample.log_e_safe(evidence, gate)
     p = one_sample.p_value(evidence)
@@ -197,7 +217,7 @@ def _fold_rate(name: str, gate: RateGate, old: GateStatus, value: GateReading, t
 def _fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None) -> GateStatus:
     if share is None or not 0.0 < share < 1.0:
         return old
-    evidence = sample_ratio.from_state(old.evidence) if old.evidence else SplitEvidence.start()
+    evidence = _restored(sample_ratio.from_state, old, SplitEvidence.start())
     evidence = sample_ratio.update(evidence, value.canary.total, value.baseline.total, share)
     p = sample_ratio.p_value(evidence)
     seen = Counts(bad=old.canary.total + value.canary.total, total=old.canary.total + value.canary.total)

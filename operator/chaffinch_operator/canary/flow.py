@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chaffinch_operator import names
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
+from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.sizing import canary_replicas, first_weight
-from chaffinch_operator.canary.snapshot import Blocker, Snapshot
+from chaffinch_operator.canary.snapshot import Blocker, Canary, Snapshot, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus
+
+SUSPENDABLE = IN_FLIGHT | {Action.IDLE, Action.WAIT, Action.REJECTED}
+"""What suspend stops. A rollback, a release or a removal that was decided is still carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,11 @@ class Context:
         """Weights by a route, not by the ratio of pods."""
         return self.spec.traffic_routing.gateway_api is not None
 
+    @property
+    def suspended(self) -> bool:
+        """Whether spec.suspend keeps everything as it is."""
+        return self.spec.suspend and not self.snap.deleting and self.action in SUSPENDABLE
+
     def asked(self, verb: str) -> bool:
         """Whether a person asked for this in this very pass."""
         return self.verb == verb
@@ -72,34 +82,50 @@ def blocked(c: Context) -> Blocker | None:
         return Blocker(
             Reason.SERVICE_PORT_NOT_FOUND,
             f"spec.serviceRef.port: Service {ref.name} has no port {ref.port}, only "
-            f"{', '.join(map(str, service.ports)) or 'none'}",
+            f"{', '.join(map(str, service.ports)) or 'none'}: add it, or name another in a new CanaryRollout",
         )
     labels = ((target.template.get("metadata") or {}).get("labels")) or {}
-    missing = {k: v for k, v in service.selector.items() if k != "pod-template-hash" and labels.get(k) != v}
+    missing = {k: v for k, v in service.selector.items() if k != HASH_LABEL and labels.get(k) != v}
     if missing or not service.selector:
         return Blocker(
             Reason.SERVICE_SELECTOR_MISMATCH,
-            f"spec.serviceRef.name: Service {ref.name} does not select the pods of "
-            f"Deployment {target.name} (selector {dict(service.selector)})",
+            f"spec.serviceRef.name: Service {ref.name} does not select the pods of Deployment {target.name}: give the "
+            f"template the labels of its selector {dict(service.selector)}, or change the selector",
         )
     return None
 
 
-def canary_ready(c: Context) -> bool:
-    """The canary runs the candidate and all its pods are available.
+def rival(c: Context) -> Blocker | None:
+    """An older CanaryRollout has the target: this one must touch neither it nor what belongs to it."""
+    return next((b for b in c.snap.blockers if b.reason is Reason.TARGET_CONFLICT), None)
 
-    With a route also: its endpoints are ready, and no in-cluster client of the Service can reach it.
-    """
+
+def canary_ready(c: Context) -> bool:
+    """Whether the canary can carry its weight, and no in-cluster client of the Service can reach it by accident."""
+    return not unready(c)
+
+
+def unready(c: Context) -> str:
+    """What the canary lacks to carry its weight; empty when nothing."""
     canary, target, candidate = c.snap.canary, c.snap.target, c.status.candidate
     if canary is None or target is None or candidate is None or canary.deleting or canary.digest != candidate.digest:
-        return False
+        return "there is no canary Deployment of the candidate yet"
     wanted = canary_replicas(c.spec, target.replicas, c.status.weight.desired or first_weight(c.spec))
-    pods = canary.observed and canary.available >= wanted and canary.desired == wanted
-    if not c.by_route:
-        return pods
-    isolated = c.snap.service is not None and c.snap.service.selector.get("pod-template-hash") == c.status.isolated_hash
-    route = c.snap.route is not None and c.snap.route.accepted
-    return pods and isolated and route and canary.service_exists and canary.ready_endpoints >= min(wanted, 1)
+    if not canary.observed or canary.available < wanted or canary.desired != wanted:
+        return f"{canary.available} of {wanted} pods are available"
+    return _unreachable(c, canary) if c.by_route else ""
+
+
+def _unreachable(c: Context, canary: Canary) -> str:
+    """What the route lacks to send requests to the canary, and to it alone."""
+    service, route = c.snap.service, c.snap.route
+    if service is None or service.selector.get(HASH_LABEL) != c.status.isolated_hash:
+        return f"Service {c.spec.service_ref.name} is not narrowed to stable's pods yet"
+    if not canary.service_exists or canary.ready_endpoints < 1:
+        return f"Service {names.canary_name(c.spec.service_ref.name)} has no ready endpoint"
+    if route is None or not route.accepted:
+        return f"the Gateway has not accepted HTTPRoute {c.snap.name} yet"
+    return ""
 
 
 def weight_confirmed(c: Context) -> bool:
@@ -115,33 +141,42 @@ def torn_down(c: Context) -> bool:
     return c.snap.canary is None and (c.snap.route is None or c.snap.route.canary_weight is None)
 
 
-def observe_weight(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot) -> CanaryRolloutStatus:
-    """Status with the weight as it is now, and since when."""
-    if spec.traffic_routing.gateway_api is not None:
-        applied = (snap.route.canary_weight or 0) if snap.route else 0
-        since = snap.route.weight_since if snap.route else None
-    else:
-        applied = _pod_share(snap)
-        since = snap.canary.weight_since if snap.canary else None
-    stamp = clock.stamp(since) if since else ""
-    weight = status.weight.model_copy(update={"applied": applied})
-    drained = status.drained_at
-    if status.weight.desired > 0 or (snap.canary is None and not stamp):
-        drained = ""
-    elif applied == 0 and snap.canary is not None and status.last_decision.action not in IN_FLIGHT:
-        drained = stamp or status.drained_at
-    return status.model_copy(update={"weight": weight, "drained_at": drained})
+def observe_weight(
+    spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, now: datetime
+) -> CanaryRolloutStatus:
+    """Status with the weight as it is now, and since when it is zero."""
+    by_route = spec.traffic_routing.gateway_api is not None
+    applied = ((snap.route.canary_weight or 0) if snap.route else 0) if by_route else _pod_share(snap)
+    status = status.model_copy(update={"weight": status.weight.model_copy(update={"applied": applied})})
+    return status.model_copy(update={"drained_at": _drained_at(status, snap, now)})
+
+
+def _drained_at(status: CanaryRolloutStatus, snap: Snapshot, now: datetime) -> str:
+    """When weight zero was written; empty while there is a weight, or may be soon, or nothing is left to drain."""
+    weighty = status.weight.desired > 0 or status.weight.applied > 0 or status.last_decision.action in IN_FLIGHT
+    backend = snap.route is not None and snap.route.canary_weight is not None
+    if weighty or not (backend or snap.canary is not None):
+        return ""
+    since = snap.route.weight_since if snap.route else None
+    return clock.stamp(since) if since else status.drained_at or clock.stamp(now)
 
 
 def isolation(c: Context) -> str:
     """The hash that the Service must be narrowed to: stable's while unproven pods exist, else none."""
     if not c.by_route or c.snap.namespace_deleting:
         return ""
+    wanted = ""
     if c.action in IN_FLIGHT:
-        return c.status.stable.hash if c.status.stable else ""
-    if c.action in {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE} and c.snap.canary is not None:
-        return c.status.isolated_hash
-    return ""
+        wanted = c.status.stable.hash if c.status.stable else ""
+    elif c.action in {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE} and c.snap.canary is not None:
+        wanted = c.status.isolated_hash
+    return wanted if _stays(c.snap.target, wanted) else ""
+
+
+def _stays(target: Target | None, pod_hash: str) -> bool:
+    """Whether the target keeps the pods of the hash: a Service narrowed to a revision being left has no endpoints."""
+    kept = next((r.revision for r in target.replica_sets if r.revision.hash == pod_hash), None) if target else None
+    return target is not None and kept is not None and (target.paused or kept.digest == target.revision.digest)
 
 
 def _pod_share(snap: Snapshot) -> int:

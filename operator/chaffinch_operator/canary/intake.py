@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from chaffinch_operator.canary.gates import Arms, Buckets, Classes, Pair
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading, Blocker, GateReading
+from chaffinch_operator.conditions import cut
 
 Labels = tuple[tuple[str, str], ...]
+_QUERY = 120
+"""Characters of a query in a message: the way out must fit in beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,14 @@ class NotCounterError(ValueError):
 
 def check_counters(query: str, series: Iterable[Series]) -> None:
     """NotCounterError unless every value is a whole number at or above zero."""
+    text = cut(query, _QUERY)
     for one in series:
         value = one.value
         if math.isnan(value) or math.isinf(value):
-            raise NotCounterError(f"`{query}` returned {value}: it must return raw counters")
+            raise NotCounterError(f"`{text}` returned {value}: it must return raw counters")
         if value < 0 or value != math.floor(value):
             raise NotCounterError(
-                f"`{query}` returned {value:g}, which is no raw counter: leave out rate(), increase() and division"
+                f"`{text}` returned {value:g}, which is no raw counter: leave out rate(), increase() and division"
             )
 
 
@@ -133,7 +137,7 @@ def _gate_reading(
         if not problem and not 0 <= bad <= total:
             problem = Blocker(
                 Reason.BAD_QUERY,
-                f"{arm} has {bad} bad of {total} events: the two counters of `{query}` "
+                f"{arm} has {bad} bad of {total} events: the two counters of `{cut(query, _QUERY)}` "
                 "do not belong together; every bad event must also be counted in the total",
             )
     if problem:
@@ -143,15 +147,16 @@ def _gate_reading(
 
 
 def _problem(query: str, by: Arms, series: Sequence[Series]) -> Blocker | None:
+    text = cut(query, _QUERY)
     if not series:
-        return Blocker(Reason.NO_DATA, f"`{query}` returns nothing")
+        return Blocker(Reason.NO_DATA, f"`{text}` returns nothing")
     if not any(by.label in s.labels for s in series):
         return Blocker(
             Reason.BAD_QUERY,
-            f"`{query}` returns series without the label {by.label}: keep it, as in sum by ({by.label}) (...)",
+            f"`{text}` returns series without the label {by.label}: keep it, as in sum by ({by.label}) (...)",
         )
-    if not any(by.of(s.labels.get(by.label, "")) for s in series):
-        return Blocker(
-            Reason.NO_DATA, f"`{query}` returns {len(series)} series, none of them of stable's or the canary's pods"
-        )
+    arms = {by.of(s.labels.get(by.label, "")) for s in series}
+    if "canary" not in arms:
+        whose = "only of stable" if "baseline" in arms else "none of them of stable or of the canary"
+        return Blocker(Reason.NO_DATA, f"`{text}` returns {len(series)} series, {whose}: the canary has none yet")
     return None

@@ -18,6 +18,10 @@ WEIGHT = f"{names.GROUP}/weight"
 """On the canary Deployment: the weight it was scaled for."""
 WEIGHT_SINCE = f"{names.GROUP}/weight-since"
 """On whatever carries the weight: when it was last changed. Evidence is cut at this time, also after a restart."""
+FADING = -1
+"""As a weight: one request in a million. Envoy Gateway removes the Envoy cluster of a backend of weight 0, for a moment
+before the routes that name it, and requests that meet such a route are answered 500 (seen with 1.9.1). So a weight
+falls to a millionth first, and a backend gets its cluster by a millionth before it gets a share."""
 TRACK_HEADER = "x-chaffinch-track"
 STABLE, CANARY = "stable", "canary"
 
@@ -65,15 +69,18 @@ def canary_service(spec: CanaryRolloutSpec, snap: Snapshot, service: Service) ->
 def route(
     spec: CanaryRolloutSpec, snap: Snapshot, routing: GatewayAPIRouting, weight: int | None, since: datetime
 ) -> Body:
-    """The HTTPRoute: all to the user's Service, or split with the canary's. weight None: no canary backend.
+    """The HTTPRoute: all to the user's Service, or split with the canary's.
+
+    weight: percent for the canary, FADING, or None for no canary backend.
 
     Each backend has a filter of its own. Without it Envoy Gateway puts both into one Envoy cluster, whose metrics
     cannot tell them apart.
     """
     ref = spec.service_ref
-    backends = [_backend(ref.name, ref.port, 100 - (weight or 0), STABLE)]
+    shares = (999_999, 1) if weight == FADING else (100 - (weight or 0), weight or 0)
+    backends = [_backend(ref.name, ref.port, shares[0], STABLE)]
     if weight is not None:
-        backends.append(_backend(names.canary_name(ref.name), ref.port, weight, CANARY))
+        backends.append(_backend(names.canary_name(ref.name), ref.port, shares[1], CANARY))
     metadata = _metadata(snap, snap.name)
     metadata["annotations"] = {WEIGHT_SINCE: clock.stamp(since)}
     body: Body = {

@@ -122,24 +122,28 @@ def _integer(text: str) -> int:
 def route(body: Object, wanted: Object) -> Route:
     """The generated HTTPRoute; wanted: what we would write for the weights it has."""
     meta = body["metadata"]
-    backends = body["spec"]["rules"][0].get("backendRefs") or [{}]
+    weight = route_weight(body)
     accepted, problem = _acceptance(body)
     return Route(
         uid=meta["uid"],
-        stable_weight=int(backends[0].get("weight", 1)),
-        canary_weight=int(backends[1].get("weight", 1)) if len(backends) > 1 else None,
+        stable_weight=100 - max(weight or 0, 0),
+        canary_weight=0 if weight == objects.FADING else weight,
         weight_since=clock.parse((meta.get("annotations") or {}).get(objects.WEIGHT_SINCE, "")),
         accepted=accepted,
         problem=problem,
+        fading=weight == objects.FADING,
         current=_covers(body["spec"], wanted["spec"]),
     )
 
 
 def route_weight(body: Object) -> int | None:
-    """Weight of the canary backend of a route, None without one."""
+    """Weight of the canary backend of a route in percent, FADING, or None without one."""
     rules = (body.get("spec") or {}).get("rules") or [{}]
     backends = rules[0].get("backendRefs") or []
-    return int(backends[1].get("weight", 1)) if len(backends) > 1 else None
+    if len(backends) < 2:
+        return None
+    weight = int(backends[1].get("weight", 1))
+    return objects.FADING if weight + int(backends[0].get("weight", 1)) > 100 else weight
 
 
 def _acceptance(body: Object) -> tuple[bool, str]:

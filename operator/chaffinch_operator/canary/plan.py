@@ -7,16 +7,18 @@ world read back, plans the rest.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from chaffinch_operator import names
 from chaffinch_operator.canary import clock, objects
-from chaffinch_operator.canary.flow import Context, torn_down
+from chaffinch_operator.canary.flow import Context, rival, torn_down
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.sizing import canary_replicas, first_weight
 from chaffinch_operator.canary.snapshot import Canary, Route, Target
 
 _SHORT_DELAY_SECONDS = 3
+_FADE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +67,14 @@ CAUSES_TO_STAY_HELD = frozenset({Reason.PROMOTION_INTERRUPTED})
 
 def plan(c: Context) -> tuple[Operation, ...]:
     """The writes of this pass for the decision in `c.status`."""
-    snap = c.snap
-    if snap.namespace_deleting or _suspended(c):
-        return ()
-    if any(b.reason in {Reason.TARGET_CONFLICT, Reason.NAME_TAKEN} for b in snap.blockers) and not snap.deleting:
+    if c.snap.namespace_deleting or c.suspended or (rival(c) and not c.snap.deleting):
         return ()
     return (*_route(c), *_canary(c), *_selector(c), *_release(c))
 
 
 def finished(c: Context) -> bool:
     """For a deletion: whether nothing of ours is left to do."""
-    if c.snap.namespace_deleting:
-        return True
-    isolated = c.snap.service is not None and c.snap.service.narrowed
-    return torn_down(c) and not isolated and not tuple(_release(c))
-
-
-def _suspended(c: Context) -> bool:
-    carried_out = {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE, Action.PROMOTE}
-    return c.spec.suspend and not c.snap.deleting and c.action not in carried_out
+    return c.snap.namespace_deleting or (torn_down(c) and not tuple(_selector(c)) and not tuple(_release(c)))
 
 
 def _keeps_canary(c: Context) -> bool:
@@ -94,14 +85,19 @@ def _route(c: Context) -> Iterator[Operation]:
     routing, route = c.spec.traffic_routing.gateway_api, c.snap.route
     if routing is None or any(b.reason is Reason.GATEWAY_API_MISSING for b in c.snap.blockers):
         return
-    if route is None and (c.snap.service is None or c.snap.deleting):
+    if route is None and (c.snap.service is None or c.snap.deleting or _name_taken(c)):
         return
     weight = _backend_weight(c, route)
-    if route is not None and route.current and route.canary_weight == weight:
+    if route is not None and route.current and (objects.FADING if route.fading else route.canary_weight) == weight:
         return
-    same = route is not None and (route.canary_weight or 0) == (weight or 0) and route.weight_since is not None
+    same = route is not None and (route.canary_weight or 0) == max(weight or 0, 0) and route.weight_since is not None
     since = route.weight_since if same and route and route.weight_since else c.now
     yield Apply("HTTPRoute", objects.route(c.spec, c.snap, routing, weight, since))
+
+
+def _name_taken(c: Context) -> bool:
+    """A name we need is somebody else's: nothing is made; what is ours is still lowered and removed."""
+    return any(b.reason is Reason.NAME_TAKEN for b in c.snap.blockers)
 
 
 def _backend_weight(c: Context, route: Route | None) -> int | None:
@@ -112,14 +108,24 @@ def _backend_weight(c: Context, route: Route | None) -> int | None:
             return present if present is None else 0
         if canary.ready_endpoints == 0 or canary.deleting:
             return 0 if present is not None else None
-        if present is None or (present == 0 and not (route and route.accepted)):
-            return 0  # the gateway learns of the backend before it gets a request: else it answers 500 for a moment
-        return c.status.weight.desired if _can_carry(c, canary) else present
+        if not present and not (route and route.fading and route.accepted):
+            return objects.FADING
+        return c.status.weight.desired if _can_carry(c, canary) else _as_it_is(route)
     if present is None:
         return None
-    if present > 0:
-        return 0
+    if present > 0 or (route and route.fading and not _faded(c, route)):
+        return objects.FADING
     return None if _drained(c) else 0
+
+
+def _as_it_is(route: Route | None) -> int | None:
+    return objects.FADING if route and route.fading else route.canary_weight if route else None
+
+
+def _faded(c: Context, route: Route) -> bool:
+    """The millionth was accepted and is in force: no request is on its way to the backend any more."""
+    since = route.weight_since
+    return since is None or (route.accepted and (c.now - since).total_seconds() >= _FADE_SECONDS)
 
 
 def _can_carry(c: Context, canary: Canary) -> bool:
@@ -156,7 +162,7 @@ def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
     canary, service = c.snap.canary, c.snap.service
     weight = c.status.weight.desired or first_weight(c.spec)
     replicas = canary_replicas(c.spec, target.replicas, weight)
-    if canary is not None and canary.deleting:
+    if (canary is not None and canary.deleting) or _name_taken(c):
         return
     if (
         canary is None
@@ -164,9 +170,17 @@ def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
         or canary.desired != replicas
         or canary.weight != weight
     ):
-        yield Apply("Deployment", objects.canary_deployment(c.spec, c.snap, target, replicas, weight, c.now))
+        since = _scaled_since(c, weight)
+        yield Apply("Deployment", objects.canary_deployment(c.spec, c.snap, target, replicas, weight, since))
     if service is not None and (canary is None or not canary.service_exists):
         yield Apply("Service", objects.canary_service(c.spec, c.snap, service))
+
+
+def _scaled_since(c: Context, weight: int) -> datetime:
+    """Since when the canary is scaled for a weight. With a route, more pods for the same weight change no share."""
+    canary = c.snap.canary
+    same = c.by_route and canary is not None and canary.weight == weight
+    return canary.weight_since if same and canary is not None and canary.weight_since else c.now
 
 
 def _isolated(c: Context) -> bool:
@@ -176,7 +190,7 @@ def _isolated(c: Context) -> bool:
 
 def _selector(c: Context) -> Iterator[Operation]:
     service, name = c.snap.service, c.spec.service_ref.name
-    if service is None:
+    if service is None or (rival(c) and service.isolated_note != c.snap.name):
         return
     if c.status.isolated_hash and not _isolated(c):
         yield Isolate(name, c.snap.name)
@@ -186,7 +200,7 @@ def _selector(c: Context) -> Iterator[Operation]:
 
 def _release(c: Context) -> Iterator[Operation]:
     target, candidate, service = c.snap.target, c.status.candidate, c.snap.service
-    if target is None or not target.paused or (service is not None and service.narrowed):
+    if target is None or not target.paused or (service is not None and service.narrowed) or rival(c):
         return
     if c.snap.deleting:
         stable = c.status.stable

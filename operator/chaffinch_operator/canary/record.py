@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from chaffinch_operator import names
 from chaffinch_operator.canary import clock
-from chaffinch_operator.canary.flow import Context
+from chaffinch_operator.canary.flow import Context, unready
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.sizing import weight_at
 from chaffinch_operator.canary.snapshot import Blocker, Target
@@ -16,18 +17,28 @@ from chaffinch_operator.canary.status import (
     StepStatus,
     Weight,
 )
+from chaffinch_operator.conditions import cut
 
 _KEPT = 10
+_HISTORY_MESSAGE, _HISTORY_IMAGE = 200, 128
+"""Characters of a history entry: ten of them must leave room for the gates in 16 KiB."""
 
 
 def decided(
-    status: CanaryRolloutStatus, now: datetime, action: Action, reason: Reason, message: str, weight: int | None = None
+    status: CanaryRolloutStatus,
+    now: datetime,
+    action: Action,
+    reason: Reason,
+    message: str,
+    *,
+    weight: int | None = None,
+    anew: bool = False,
 ) -> CanaryRolloutStatus:
-    """Status with a decision; its time stays while action and reason do."""
+    """Status with a decision; its time stays while action and reason do, unless it is one made anew."""
     last = status.last_decision
-    same = last.at and last.action is action and last.reason is reason
+    same = last.at and last.action is action and last.reason is reason and not anew
     decision = DecisionStatus(
-        action=action, reason=reason, message=message[:1024], at=last.at if same else clock.stamp(now)
+        action=action, reason=reason, message=cut(message, 1024), at=last.at if same else clock.stamp(now)
     )
     new_weight = status.weight if weight is None else status.weight.model_copy(update={"desired": weight})
     ahead = status.forecast if action in IN_FLIGHT else None
@@ -39,7 +50,7 @@ def annotate(status: CanaryRolloutStatus, message: str) -> CanaryRolloutStatus:
     last = status.last_decision
     if message in last.message:
         return status
-    text = f"{last.message}; {message}"[:1024]
+    text = cut(f"{last.message}; {message}", 1024)
     return status.model_copy(update={"last_decision": last.model_copy(update={"message": text})})
 
 
@@ -90,19 +101,25 @@ def settle(status: CanaryRolloutStatus, target: Target) -> CanaryRolloutStatus:
     stable = next(
         (r.revision for r in target.replica_sets if r.revision.digest == target.revision.digest), target.revision
     )
-    promoted = _promoted(status.promoted_revisions, stable.digest)
+    return promoted(status, stable).model_copy(
+        update={
+            "candidate": None,
+            "candidate_since": "",
+            "weight": Weight(applied=status.weight.applied),
+            "step": StepStatus(),
+            "paused_by_user": False,
+            "forecast": None,
+        }
+    )
+
+
+def promoted(status: CanaryRolloutStatus, stable: Revision) -> CanaryRolloutStatus:
+    """A revision is stable now: the first of those promoted, and no longer rejected."""
     return status.model_copy(
         update={
             "stable": stable,
-            "candidate": None,
-            "candidate_since": "",
-            "promoted_revisions": promoted[:12],
+            "promoted_revisions": _promoted(status.promoted_revisions, stable.digest)[:12],
             "rejected_revisions": [d for d in status.rejected_revisions if d != stable.digest],
-            "weight": Weight(applied=status.weight.applied),
-            "step": StepStatus(),
-            "drained_at": "",
-            "paused_by_user": False,
-            "forecast": None,
         }
     )
 
@@ -121,25 +138,13 @@ def enter_step(c: Context, index: int) -> CanaryRolloutStatus:
     )
     place = f"step {index + 1} of {len(c.spec.steps)}"
     if step.pause is None:
-        return decided(
-            status,
-            c.now,
-            Action.SHIFT,
-            Reason.STEP_WEIGHT,
-            f"{place}: weight {weight} % is being applied",
-            weight=weight,
-        )
+        message = f"{place}: weight {weight} % is being applied"
+        return decided(status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, message, weight=weight, anew=True)
     if step.pause.duration is None:
-        return decided(
-            status,
-            c.now,
-            Action.PAUSE,
-            Reason.APPROVAL_REQUIRED,
-            f"{place}: waits at weight {weight} % until a person promotes (kubectl chaffinch promote)",
-        )
-    return decided(
-        status, c.now, Action.PAUSE, Reason.PAUSED, f"{place}: pauses at weight {weight} % for {step.pause.duration}"
-    )
+        message = f"{place}: waits at weight {weight} % until a person promotes (kubectl chaffinch promote)"
+        return decided(status, c.now, Action.PAUSE, Reason.APPROVAL_REQUIRED, message, anew=True)
+    message = f"{place}: pauses at weight {weight} % for {step.pause.duration}"
+    return decided(status, c.now, Action.PAUSE, Reason.PAUSED, message, anew=True)
 
 
 def history(
@@ -150,11 +155,11 @@ def history(
         return status
     entry = HistoryEntry(
         digest=status.candidate.digest,
-        image=status.candidate.image,
+        image=cut(status.candidate.image, _HISTORY_IMAGE),
         result=result,
         reason=reason or status.last_decision.reason,
         at=clock.stamp(now),
-        message=status.last_decision.message[:512],
+        message=cut(status.last_decision.message, _HISTORY_MESSAGE),
     )
     return status.model_copy(update={"history": [entry, *status.history][:_KEPT]})
 
@@ -169,10 +174,27 @@ def describe(revision: Revision | None) -> str:
     """A revision as people know it."""
     if revision is None:
         return "none"
+    name = revision.hash or revision.digest
+    return f"{name} ({revision.image})" if revision.image else name
+
+
+def initializing(candidate: Revision | None) -> str:
+    """The canary is on its way."""
+    return f"candidate {describe(candidate)} is held; its canary is being started"
+
+
+def overtaken(c: Context) -> str:
+    """Something else is held now, or nothing; the canary of the candidate goes first."""
+    target, old = c.snap.target, describe(c.status.candidate)
+    new = f"{describe(target.revision)} arrived" if target else f"Deployment {c.spec.target_ref.name} is gone"
+    return f"{new}; the canary of {old} is removed first"
+
+
+def stuck(c: Context, target: Target) -> str:
+    """The target does not get its new pods to run."""
     return (
-        f"{revision.hash or revision.digest} ({revision.image})"
-        if revision.image
-        else (revision.hash or revision.digest)
+        f"{target.stuck}: {describe(c.status.candidate)} passed but does not become available everywhere; see kubectl "
+        f"describe deployment {target.name}. To go back, apply the previous manifest: it is released at once"
     )
 
 
@@ -190,29 +212,28 @@ def interrupted(c: Context, target: Target) -> str:
     pods = ", ".join(f"{r.revision.hash} {r.pods}" for r in target.replica_sets if r.pods)
     return (
         f"the template changed while the target was rolling (pods: {pods}); {describe(target.revision)} is held. Apply "
-        "the "
-        f"promoted template again to finish, or release this one: kubectl chaffinch promote {c.snap.name} --force"
+        f"the promoted template again to finish, or release this one: kubectl chaffinch promote {c.snap.name} --force"
     )
 
 
 def rejected(c: Context, revision: Revision) -> str:
     """Why a held template stays held."""
-    past = next((h for h in c.status.history if h.digest == revision.digest), None)
+    past = next((h for h in c.status.history if h.digest == revision.digest and h.result == "RolledBack"), None)
     why = f": {past.message}" if past else ""
     return (
         f"{describe(revision)} was rolled back before{why}. Change the template, revert it, or try again: "
         f"kubectl chaffinch retry {c.snap.name}"
-    )[:1024]
+    )
 
 
 def deadline(c: Context) -> str:
-    """The canary did not become available in time."""
-    canary = c.snap.canary
-    ready = f"{canary.available} of {canary.desired} pods available" if canary else "no canary Deployment"
+    """The canary did not become available, or did not get its weight, in time."""
+    weight = c.status.weight.desired
+    what = f"weight {weight} % is not applied" if weight else "the canary is not available"
+    why = unready(c) or f"HTTPRoute {c.snap.name} does not carry the weight"
     return (
-        f"the canary is not available after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): {ready}; "
-        "see "
-        f"kubectl describe deployment {c.spec.target_ref.name}-canary"
+        f"{what} after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): {why}; "
+        f"see kubectl describe deployment {names.canary_name(c.spec.target_ref.name)}"
     )
 
 

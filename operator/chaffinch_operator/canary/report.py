@@ -149,9 +149,10 @@ def _conditions(c: Context) -> list[conditions.NewCondition]:
     obstacle = _obstacle(c)
     if obstacle is not None and c.action is not Action.REJECTED:
         stalled, reason, message = True, obstacle.reason, obstacle.message
-    elif c.spec.suspend and c.action in IN_FLIGHT:
+    waits = c.spec.suspend and (c.action in IN_FLIGHT or (c.snap.target is not None and c.snap.target.paused))
+    if waits and not stalled:
         reason, message = Reason.SUSPENDED, f"spec.suspend is true: nothing is changed; before: {c.message}"
-    ready = c.action is Action.IDLE and not stalled
+    ready = c.action is Action.IDLE and not stalled and not waits
     trio = conditions.trio(
         ready=ready,
         reconciling=not ready and not stalled,

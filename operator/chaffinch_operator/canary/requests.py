@@ -3,28 +3,42 @@
 from dataclasses import replace
 
 from chaffinch_operator.canary import clock
-from chaffinch_operator.canary.flow import Context
+from chaffinch_operator.canary.flow import SUSPENDABLE, Context, blocked
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.status import ActionStatus
 
+_TOKEN_LENGTH = 253
 VERBS = ("promote", "promote-force", "abort", "retry", "pause", "resume")
 
 
 def answer(c: Context) -> Context:
     """The context with a new request answered in its status and, where accepted, its verb set."""
-    value = c.snap.request
-    if not value or (c.status.last_action and c.status.last_action.token == value):
+    token = c.snap.request[:_TOKEN_LENGTH]
+    if not token or (c.status.last_action and c.status.last_action.token == token):
         return c
-    verb = value.partition("@")[0]
-    refusal = _refusal(c, verb)
+    verb = token.partition("@")[0]
+    refusal = _untimely(c, verb) or _refusal(c, verb)
     entry = ActionStatus(
-        token=value[:253], accepted=not refusal, message=refusal or f"{verb}: accepted", at=clock.stamp(c.now)
+        token=token, accepted=not refusal, message=refusal or f"{verb}: accepted", at=clock.stamp(c.now)
     )
-    paused = (
-        {"pause": True, "resume": False}.get(verb, c.status.paused_by_user) if not refusal else c.status.paused_by_user
-    )
-    status = c.status.model_copy(update={"last_action": entry, "paused_by_user": paused})
-    return replace(c, status=status, verb="" if refusal else verb)
+    status = c.status.model_copy(update={"last_action": entry})
+    if refusal:
+        return replace(c, status=status)
+    paused = {"pause": True, "resume": False}.get(verb, status.paused_by_user)
+    return replace(c, status=status.model_copy(update={"paused_by_user": paused}), verb=verb)
+
+
+def _untimely(c: Context, verb: str) -> str:
+    """Why nothing can be asked now; empty when it can.
+
+    A request that is older than the status (the object was restored from a backup, or its status was damaged) was meant
+    for another candidate: a `promote-force` of last month must not release what is held today.
+    """
+    if c.status.observed_generation == 0:
+        return f"{verb[:40]}: asked before the rollout was first looked at, so it may be meant for the past; ask again"
+    if c.spec.suspend and c.action in SUSPENDABLE:
+        return f"{verb[:40]}: spec.suspend is true, so nothing is changed; set it to false and ask again"
+    return ""
 
 
 def _refusal(c: Context, verb: str) -> str:
@@ -32,7 +46,7 @@ def _refusal(c: Context, verb: str) -> str:
     held = c.snap.target is not None and c.snap.target.paused
     match verb:
         case "promote":
-            return "" if c.action is Action.PAUSE else _not_paused(c)
+            return _held_back(c) if c.action is Action.PAUSE else _not_paused(c)
         case "promote-force":
             return "" if held else "promote-force: no template is held, so there is nothing to release"
         case "abort":
@@ -43,9 +57,15 @@ def _refusal(c: Context, verb: str) -> str:
         case "pause":
             return "" if c.action in {Action.SHIFT, Action.HOLD} else f"pause: no canary is being judged ({c.action})"
         case "resume":
-            return "" if c.status.paused_by_user else "resume: the rollout was not paused by a person"
+            return "" if c.reason is Reason.PAUSED_BY_USER else "resume: the rollout was not paused by a person"
         case _:
             return f'unknown action "{verb[:40]}": use one of {", ".join(VERBS)}, written as <verb>@<token>'
+
+
+def _held_back(c: Context) -> str:
+    """What forbids to go on from a pause; empty when nothing."""
+    problem = blocked(c)
+    return f"promote: {problem.message}" if problem else ""
 
 
 def _not_paused(c: Context) -> str:

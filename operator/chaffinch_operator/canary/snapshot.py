@@ -112,6 +112,8 @@ class Route:
     """Message of a refusal of the latest spec, else empty."""
     current: bool
     """Its spec is what we would write for its weights."""
+    fading: bool = False
+    """The canary's weight is a millionth, told as 0: on its way to or from zero."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Builders for tests of the canary slice: a scene says only what matters, the rest is a shop in good order.
 
-`scene()` is at rest: Deployment web runs v1 on four pods behind Service web and an HTTPRoute. Every method returns a new
+`scene()` is at rest: Deployment web runs v1 on four pods behind Service web and an HTTPRoute. Each method gives a new
 scene, so a test reads as what happened: `scene().held("v2").decide()`.
 """
 
@@ -170,7 +170,7 @@ class Scene:
         """Prometheus does not answer."""
         return self.world(provider_problem=Blocker(Reason.PROVIDER_UNREACHABLE, "no answer"))
 
-    def ask(self, verb: str, token: str = "1") -> Scene:  # noqa: S107 - a token of a request
+    def ask(self, verb: str, token: str = "1") -> Scene:
         """A person sets the annotation."""
         return self.world(request=f"{verb}@{token}")
 
@@ -235,13 +235,15 @@ class Scene:
             analysis_started_at=stamp(since),
             interval_end=clock.stamp(end),
             gates=[
-                GateStatus(name=g.name, verdict=Verdict.INCONCLUSIVE, design=g.design, dry_run=g.dry_run, message=g.name)
+                GateStatus(
+                    name=g.name, verdict=Verdict.INCONCLUSIVE, design=g.design, dry_run=g.dry_run, message=g.name
+                )
                 for g in changed.gates
             ],
         )
         if changed.snap.route is not None:
             changed = changed.route(canary_weight=weight, stable_weight=100 - weight, weight_since=moment(since))
-        ready = changed._ready_canary(weight)
+        ready = changed._ready_canary(weight)  # noqa: SLF001 - another scene of the same class
         return changed.world(canary=replace(ready, weight_since=moment(since)))
 
     def judged(self, until: float) -> Scene:
