@@ -123,9 +123,10 @@ def _as_it_is(route: Route | None) -> int | None:
 
 
 def _faded(c: Context, route: Route) -> bool:
-    """The millionth was accepted and is in force: no request is on its way to the backend any more."""
+    """The millionth is in force, or was refused: no request is on its way to the backend any more."""
     since = route.weight_since
-    return since is None or (route.accepted and (c.now - since).total_seconds() >= _FADE_SECONDS)
+    answered = route.accepted or bool(route.problem)
+    return since is None or (answered and (c.now - since).total_seconds() >= _FADE_SECONDS)
 
 
 def _can_carry(c: Context, canary: Canary) -> bool:
