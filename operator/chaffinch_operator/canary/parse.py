@@ -30,7 +30,7 @@ def target(deployment: Object, replica_sets: Sequence[Object]) -> Target:
         paused=paused,
         recreate=(spec.get("strategy") or {}).get("type") == "Recreate",
         settled=seen and not paused and all(n == replicas for n in counts),
-        stuck=_stuck(status),
+        stuck=_stuck(status) if seen and not paused else "",
         replica_sets=tuple(sorted((_replica_set(r) for r in owned), key=lambda r: r.name)),
     )
 

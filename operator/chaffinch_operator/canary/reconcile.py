@@ -19,10 +19,11 @@ from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
 from chaffinch_operator.canary.observe import observe
 from chaffinch_operator.canary.plan import Operation, finished, plan
-from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
 from chaffinch_operator.canary.snapshot import Snapshot
 from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.errors import Terminal
 from chaffinch_operator.events import Event, emit
 from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.loop import Outcome
@@ -67,7 +68,7 @@ class Reconciler:
             return Outcome(finished=True)
         before = _status(body)
         try:
-            spec = CanaryRolloutSpec.model_validate(body["spec"])
+            spec = _spec(body)
             context = await self._context(body, spec, before)
         except ValueError as problem:
             return await self._refuse(body, before, _explain(problem))
@@ -78,7 +79,11 @@ class Reconciler:
             await write_status(self.kube, body, after)
         await self._tell(body, before, after, context)
         operations = plan(context)
-        await carry_out(self.kube, namespace, operations)
+        try:
+            await carry_out(self.kube, namespace, operations)
+        except Terminal as problem:
+            await self._tell_refusal(body, context, problem)
+            raise
         return await self._outcome(context, operations, after != before)
 
     async def _context(self, body: Mapping[str, Any], spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> Context:
@@ -92,7 +97,7 @@ class Reconciler:
         naming = gates.Naming(
             snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58]
         )
-        resolved = gates.resolve(spec, naming)
+        resolved = () if snap.deleting else gates.resolve(spec, naming)
         context = Context(spec, status, snap, resolved, now)
         return replace(context, snap=await self._with_metrics(context))
 
@@ -129,6 +134,11 @@ class Reconciler:
             self.metrics.decided(news.action, news.reason)
             await emit(self.kube, dict(body), _event(news))
 
+    async def _tell_refusal(self, body: Mapping[str, Any], c: Context, problem: Terminal) -> None:
+        """The API server refuses a write (a quota, a policy): a person must know, once per decision."""
+        at = clock.parse(c.status.last_decision.at) or c.now
+        await emit(self.kube, dict(body), Event("Warning", Reason.REFUSED, c.action, str(problem), at))
+
     async def _outcome(self, c: Context, operations: tuple[Operation, ...], wrote: bool) -> Outcome:
         if c.snap.deleting:
             done = finished(c)
@@ -154,6 +164,18 @@ def _next_look(c: Context) -> float | None:
     analysis = c.spec.analysis
     ripe = last.timestamp() + seconds(analysis.interval) + seconds(analysis.query_offset)
     return min(max(ripe - c.now.timestamp(), _SOON), _LONG_WAIT)
+
+
+def _spec(body: Mapping[str, Any]) -> CanaryRolloutSpec:
+    """The spec. Of one that is being deleted, what names its objects will do, so that they are cleaned up."""
+    spec = body["spec"]
+    try:
+        return CanaryRolloutSpec.model_validate(spec)
+    except ValidationError:
+        if "deletionTimestamp" not in body["metadata"]:
+            raise
+        kept = {k: v for k, v in spec.items() if k in {"targetRef", "serviceRef", "trafficRouting"}}
+        return CanaryRolloutSpec.model_validate({**kept, "analysis": {}})
 
 
 def _status(body: Mapping[str, Any]) -> CanaryRolloutStatus:

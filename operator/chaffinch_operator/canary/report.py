@@ -1,5 +1,6 @@
 """From the decided status to what people and tools read: phase, conditions, events, metric samples. Pure."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -25,6 +26,9 @@ _PHASES = {
     Action.RELEASE: "Releasing",
 }
 _MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
+LIMIT_BYTES = 16_000
+_MESSAGE, _SHORT_MESSAGE = 512, 120
+"""Characters of a condition's message; lastDecision has all of it."""
 _WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
 
 
@@ -71,9 +75,27 @@ def report(c: Context) -> CanaryRolloutStatus:
         )
         for m in merged
     ]
-    return c.status.model_copy(
-        update={"conditions": listed, "phase": _phase(c), "observed_generation": c.snap.generation}
+    return fit(
+        c.status.model_copy(update={"conditions": listed, "phase": _phase(c), "observed_generation": c.snap.generation})
     )
+
+
+def fit(status: CanaryRolloutStatus) -> CanaryRolloutStatus:
+    """Under 16 KiB: the oldest outcomes go first, then the conditions' sentences are cut.
+
+    What goes from history is gone, and conditions are made anew in every pass: the same status is cut the same way.
+    """
+    while size(status) > LIMIT_BYTES and len(status.history) > 1:
+        status = status.model_copy(update={"history": status.history[:-1]})
+    if size(status) > LIMIT_BYTES:
+        short = [k.model_copy(update={"message": conditions.cut(k.message, _SHORT_MESSAGE)}) for k in status.conditions]
+        status = status.model_copy(update={"conditions": short})
+    return status
+
+
+def size(status: CanaryRolloutStatus) -> int:
+    """Bytes of the status as it is stored."""
+    return len(json.dumps(compact(status), separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def invalid(status: CanaryRolloutStatus, generation: int, message: str, now: datetime) -> CanaryRolloutStatus:
@@ -88,7 +110,7 @@ def invalid(status: CanaryRolloutStatus, generation: int, message: str, now: dat
             type=n.type,
             status=n.status,
             reason=n.reason,
-            message=conditions.cut(n.message),
+            message=conditions.cut(n.message, _MESSAGE),
             observed_generation=n.observed_generation,
             last_transition_time=old[n.type].last_transition_time
             if n.type in old and old[n.type].status == n.status
@@ -96,8 +118,8 @@ def invalid(status: CanaryRolloutStatus, generation: int, message: str, now: dat
         )
         for n in trio
     ]
-    return status.model_copy(
-        update={"conditions": [*fresh, *kept], "phase": "Invalid", "observed_generation": generation}
+    return fit(
+        status.model_copy(update={"conditions": [*fresh, *kept], "phase": "Invalid", "observed_generation": generation})
     )
 
 
@@ -145,11 +167,11 @@ def _obstacle(c: Context) -> Blocker | None:
 
 def _conditions(c: Context) -> list[conditions.NewCondition]:
     generation, reason, message = c.snap.generation, c.reason, c.message
-    stalled = reason in STALLED and c.action in {Action.WAIT, Action.REJECTED, Action.PROMOTE}
+    stalled = reason in STALLED and c.action in {Action.WAIT, Action.START, Action.REJECTED, Action.PROMOTE}
     obstacle = _obstacle(c)
     if obstacle is not None and c.action is not Action.REJECTED:
         stalled, reason, message = True, obstacle.reason, obstacle.message
-    waits = c.spec.suspend and (c.action in IN_FLIGHT or (c.snap.target is not None and c.snap.target.paused))
+    waits = c.suspended and (c.action in IN_FLIGHT or (c.snap.target is not None and c.snap.target.paused))
     if waits and not stalled:
         reason, message = Reason.SUSPENDED, f"spec.suspend is true: nothing is changed; before: {c.message}"
     ready = c.action is Action.IDLE and not stalled and not waits
@@ -158,7 +180,7 @@ def _conditions(c: Context) -> list[conditions.NewCondition]:
         reconciling=not ready and not stalled,
         stalled=stalled,
         reason=reason,
-        message=message,
+        message=conditions.cut(message or reason, _MESSAGE),
         generation=generation,
     )
     moving: conditions.Status = "False"
@@ -170,6 +192,8 @@ def _conditions(c: Context) -> list[conditions.NewCondition]:
     hold_reason = Reason.HOLD_INSTALLED if c.snap.held else Reason.HOLD_NOT_INSTALLED
     return [
         *trio,
-        conditions.NewCondition("Progressing", moving, c.reason, c.message, generation),
+        conditions.NewCondition(
+            "Progressing", moving, c.reason, conditions.cut(c.message or c.reason, _MESSAGE), generation
+        ),
         conditions.NewCondition("HoldInstalled", held, hold_reason, c.snap.hold_message or hold_reason, generation),
     ]
