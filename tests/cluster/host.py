@@ -24,6 +24,7 @@ SERVICE_NETWORK = "10.96.0.0/16"
 API_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 
+KERNEL_SETTINGS = Path("/proc/sys")
 CLAIMS = Path("/run/chaffinch-clusters")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SYSCTLS = (
@@ -50,7 +51,7 @@ def claim(config: Config, console: Console) -> None:
     with exclusive(CLAIMS / "lock", console):
         check_owner(config)
         if not (CLAIMS / SAVED).exists():
-            values = {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS}
+            values = {name: (KERNEL_SETTINGS / name).read_text().strip() for name in SYSCTLS}
             (CLAIMS / SAVED).write_text(json.dumps({"boot": BOOT_ID.read_text(), "values": values}))
         _claim_file(config).write_text(str(config.root))
 
@@ -77,7 +78,7 @@ def release(config: Config, console: Console) -> None:
         saved = CLAIMS / SAVED
         if saved.exists():
             for name, value in json.loads(saved.read_text())["values"].items():
-                Path("/proc/sys", name).write_text(value)
+                (KERNEL_SETTINGS / name).write_text(value)
             saved.unlink()
 
 

@@ -1,6 +1,7 @@
 """What a cluster can leave behind on the machine, one line each: taken before `up` and after `down`, and compared.
 
-What belongs to other clusters that run at the same time is left out; they go on changing meanwhile.
+What belongs to other clusters that run at the same time is left out; they go on changing meanwhile. So are the kernel
+settings: they are restored with the last cluster, whichever that is (host.release).
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ def snapshot(config: Config) -> set[str]:
         *(f"mount {point}" for point in _mounts(config) if Path(point) not in owned),
         *(f"process {text}" for text in _processes(config)),
         *(f"interface {path.name}" for path in INTERFACES.iterdir()),
-        *(f"setting {name} {Path('/proc/sys', name).read_text().strip()}" for name in host.SYSCTLS),
     }
 
 

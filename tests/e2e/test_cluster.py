@@ -16,7 +16,7 @@ from string import Template
 
 import pytest
 
-from cluster import CommandError, Config, down, up
+from cluster import CommandError, Config, down, host, up
 from cluster.build import Cache
 from cluster.components import Blueprint
 from cluster.config import parse_addons
@@ -24,7 +24,7 @@ from cluster.console import Console
 from cluster.deadline import wait_until
 from cluster.images import PYTHON_TAG
 from cluster.kubectl import Kubectl
-from cluster.leftovers import snapshot
+from cluster.leftovers import neighbours, snapshot
 from cluster.lifecycle import kill, needed_components
 from cluster.status import status
 from cluster.supervision import Supervisor
@@ -160,7 +160,7 @@ def test_autoscaler_scales_up_under_load(running: Config, kubectl: Kubectl) -> N
 
 
 def test_down_leaves_nothing_behind(running: Config, before: set[str]) -> None:
-    """After `down --purge` the machine is as it was: processes, mounts, namespaces, cgroups, files, settings."""
+    """After `down --purge` the machine is as it was: processes, mounts, namespaces, cgroups, files."""
     assert snapshot(running) - before
     down(running, purge=True)
 
@@ -170,3 +170,9 @@ def test_down_leaves_nothing_behind(running: Config, before: set[str]) -> None:
     # other clusters change meanwhile: what is theirs is known a moment later
     wait_until(lambda: not left(), "a clean machine", seconds=LEFT_SECONDS, explain=lambda: "\n".join(left()))
     assert not running.root.exists()
+
+
+def test_last_cluster_restores_kernel_settings(running: Config) -> None:
+    """Their saved values are kept exactly as long as any cluster runs."""
+    down(running, purge=True)
+    assert (host.CLAIMS / host.SAVED).exists() == bool(neighbours(running))

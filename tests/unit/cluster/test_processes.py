@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import host, leftovers, teardown
+from cluster import host, teardown
 from cluster.addons import manifest, recipe
 from cluster.build import Cache
 from cluster.cli import parser
@@ -142,11 +142,6 @@ def test_cni_results_of_other_networks_are_left_alone(tmp_path: Path, monkeypatc
     ):
         (tmp_path / name).write_text(f'{{"networkName":"{network}","netns":"/var/run/netns/{namespace}"}}')
     assert sorted(path.name for path, _ in teardown.cni_results("demo")) == ["cni-loopback-1-lo", "demo-1-eth0"]
-
-
-def test_snapshot_sees_kernel_settings(config: Config) -> None:
-    """Kubelet changes them for the whole machine."""
-    assert any(line.startswith("setting kernel/panic ") for line in leftovers.snapshot(config))
 
 
 def test_dns_query_asks_for_an_address() -> None:
