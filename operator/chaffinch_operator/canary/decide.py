@@ -11,7 +11,16 @@ from datetime import datetime
 
 from chaffinch_operator.canary import clock, evidence, record, requests
 from chaffinch_operator.canary.analysis import analyse
-from chaffinch_operator.canary.flow import Context, blocked, canary_ready, isolation, observe_weight, rival, torn_down
+from chaffinch_operator.canary.flow import (
+    Context,
+    blocked,
+    canary_ready,
+    drained_at,
+    isolation,
+    observe_weight,
+    rival,
+    torn_down,
+)
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
@@ -35,9 +44,9 @@ def decide(
     spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, gates: Sequence[ResolvedGate], now: datetime
 ) -> CanaryRolloutStatus:
     """The next status; equal to `status` when there is nothing new."""
-    context = Context(spec, observe_weight(spec, status, snap, now), snap, tuple(gates), now)
-    after = _next(context)
-    return after.model_copy(update={"isolated_hash": isolation(replace(context, status=after))})
+    context = Context(spec, observe_weight(spec, status, snap), snap, tuple(gates), now)
+    decided = replace(context, status=_next(context))
+    return decided.status.model_copy(update={"isolated_hash": isolation(decided), "drained_at": drained_at(decided)})
 
 
 def _next(c: Context) -> CanaryRolloutStatus:

@@ -141,24 +141,21 @@ def torn_down(c: Context) -> bool:
     return c.snap.canary is None and (c.snap.route is None or c.snap.route.canary_weight is None)
 
 
-def observe_weight(
-    spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot, now: datetime
-) -> CanaryRolloutStatus:
-    """Status with the weight as it is now, and since when it is zero."""
+def observe_weight(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot) -> CanaryRolloutStatus:
+    """Status with the weight as it is now."""
     by_route = spec.traffic_routing.gateway_api is not None
     applied = ((snap.route.canary_weight or 0) if snap.route else 0) if by_route else _pod_share(snap)
-    status = status.model_copy(update={"weight": status.weight.model_copy(update={"applied": applied})})
-    return status.model_copy(update={"drained_at": _drained_at(status, snap, now)})
+    return status.model_copy(update={"weight": status.weight.model_copy(update={"applied": applied})})
 
 
-def _drained_at(status: CanaryRolloutStatus, snap: Snapshot, now: datetime) -> str:
+def drained_at(c: Context) -> str:
     """When weight zero was written; empty while there is a weight, or may be soon, or nothing is left to drain."""
-    weighty = status.weight.desired > 0 or status.weight.applied > 0 or status.last_decision.action in IN_FLIGHT
-    backend = snap.route is not None and snap.route.canary_weight is not None
-    if weighty or not (backend or snap.canary is not None):
+    status, canary, route = c.status, c.snap.canary, c.snap.route
+    weighty = status.weight.desired > 0 or status.weight.applied > 0 or c.action in IN_FLIGHT
+    if weighty or (canary is None and (route is None or route.canary_weight is None)):
         return ""
-    since = snap.route.weight_since if snap.route else None
-    return clock.stamp(since) if since else status.drained_at or clock.stamp(now)
+    since = route.weight_since if route else None
+    return clock.stamp(since) if since else status.drained_at or clock.stamp(c.now)
 
 
 def isolation(c: Context) -> str:

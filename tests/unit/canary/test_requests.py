@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from unit.canary.builders import Scene, first_sight, scene
 
 from chaffinch_operator.canary.reasons import Action, Reason
+from unit.canary.builders import Scene, first_sight, scene
 
 PAUSED = scene().shifting().decision(Action.PAUSE, Reason.APPROVAL_REQUIRED)
 BY_USER = scene().shifting().decision(Action.PAUSE, Reason.PAUSED_BY_USER).status(paused_by_user=True)
