@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from chaffinch_operator import conditions
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.flow import Context, blocked
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
-from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition
+from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition, GateStatus
 
 _PHASES = {
     Action.IDLE: "Idle",
@@ -26,6 +26,7 @@ _PHASES = {
     Action.RELEASE: "Releasing",
 }
 _MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
+Told = TypeVar("Told", Condition, GateStatus)
 LIMIT_BYTES = 16_000
 _MESSAGE, _SHORT_MESSAGE = 512, 120
 """Characters of a condition's message; lastDecision has all of it."""
@@ -81,16 +82,26 @@ def report(c: Context) -> CanaryRolloutStatus:
 
 
 def fit(status: CanaryRolloutStatus) -> CanaryRolloutStatus:
-    """Under 16 KiB: the oldest outcomes go first, then the conditions' sentences are cut.
+    """Under 16 KiB: the oldest outcomes go first, then sentences are cut; never what the flow rests on.
 
-    What goes from history is gone, and conditions are made anew in every pass: the same status is cut the same way.
+    What goes from history is gone, and sentences are made anew in every pass: the same status is cut the same way.
     """
     while size(status) > LIMIT_BYTES and len(status.history) > 1:
         status = status.model_copy(update={"history": status.history[:-1]})
-    if size(status) > LIMIT_BYTES:
-        short = [k.model_copy(update={"message": conditions.cut(k.message, _SHORT_MESSAGE)}) for k in status.conditions]
-        status = status.model_copy(update={"conditions": short})
-    return status
+    if size(status) <= LIMIT_BYTES:
+        return status
+    last = status.last_decision
+    return status.model_copy(
+        update={
+            "conditions": [_shortened(k) for k in status.conditions],
+            "gates": [_shortened(g) for g in status.gates],
+            "last_decision": last.model_copy(update={"message": conditions.cut(last.message, _MESSAGE)}),
+        }
+    )
+
+
+def _shortened(told: Told) -> Told:
+    return told.model_copy(update={"message": conditions.cut(told.message, _SHORT_MESSAGE)})
 
 
 def size(status: CanaryRolloutStatus) -> int:
