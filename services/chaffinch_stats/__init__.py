@@ -4,7 +4,18 @@ No clock, no I/O, no logging, no third-party imports. The two-arm count gate is 
 the traffic split live in `one_sample` and `sample_ratio` with functions of the same names.
 """
 
-from chaffinch_stats import combine, counts, hypergeometric, method, multinomial, one_sample, planning, sample_ratio
+from chaffinch_stats import (
+    combine,
+    counts,
+    group_sequential,
+    hypergeometric,
+    method,
+    multinomial,
+    one_sample,
+    planning,
+    sample_ratio,
+    spending,
+)
 from chaffinch_stats.combine import harm_threshold, safe_threshold
 from chaffinch_stats.counts import (
     ArmCounts,
@@ -45,6 +56,7 @@ __all__ = [
     "confidence_sequence",
     "counts",
     "from_state",
+    "group_sequential",
     "harm_threshold",
     "hypergeometric",
     "log_e_harm",
@@ -64,6 +76,7 @@ __all__ = [
     "requests_to_reject",
     "safe_threshold",
     "sample_ratio",
+    "spending",
     "to_state",
     "update",
 ]

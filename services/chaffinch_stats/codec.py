@@ -35,9 +35,9 @@ def encode(kind: str, design: str, counts: Sequence[int], sums: Sequence[float])
 
 
 def decode(
-    kind: str, design: str, state: Sequence[str], counts: int, sums: int
+    kind: str, design: str, state: Sequence[str], counts: int, sums: int | None
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return the counts and sums of a record written by `encode`.
+    """Return the counts and sums of a record written by `encode`; `sums` None takes as many as there are.
 
     Raises:
         ValueError: wrong number of parts, another kind, damaged text, another design, wrong lengths or a sum that
@@ -52,9 +52,9 @@ def decode(
         raw = base64.b64decode(state[3], validate=True)
     except (ValueError, binascii.Error) as error:
         raise ValueError(f"damaged state: {kind} counts or sums cannot be read") from error
-    if len(integers) != counts or len(raw) != 8 * sums:
-        raise ValueError(f"damaged state: {kind} needs {counts} counts and {sums} sums")
-    values = struct.unpack(f"<{sums}d", raw)
+    if len(integers) != counts or len(raw) % 8 or (sums is not None and len(raw) != 8 * sums):
+        raise ValueError(f"damaged state: {kind} needs {counts} counts and {sums or 'whole'} sums")
+    values = struct.unpack(f"<{len(raw) // 8}d", raw)
     if min(integers) < 0 or not all(map(math.isfinite, values)):
         raise ValueError(f"damaged state: {kind} holds a negative count or a sum that is not finite")
     return integers, values

@@ -47,13 +47,6 @@ def upper_tail(z: float) -> float:
     return 0.5 * math.erfc(z / math.sqrt(2.0))
 
 
-def quantile(probability: float) -> float:
-    """Return the z below which a standard normal variable lies with this probability, in (0, 1), to rounding."""
-    if probability < 0.5:
-        return -upper_quantile(probability)
-    return upper_quantile(1.0 - probability)
-
-
 def upper_quantile(tail: float) -> float:
     """Return the z with upper_tail(z) = tail; relative precision also for tails as small as 1e-300."""
     low, high = -38.0, 38.0

@@ -3,12 +3,12 @@
 The z statistics of a growing sample are the values of a Brownian motion B at the information t, divided by its root
 (Jennison and Turnbull, Group Sequential Methods, 2000, chapters 3 and 19). The density of B(t_k) on the paths that have
 not been stopped yet is carried from look to look (Armitage, McPherson and Rowe 1969) on Gauss-Legendre panels between
-the boundaries; a boundary is where the probability of crossing there is what is to be spent (Lan and DeMets
-1983). Against published constants: 1e-4 or all digits given (tested).
+the boundaries; a boundary is where the probability of crossing there is what is to be spent (Lan and DeMets 1983).
+Published constants come out in every digit given (tested).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -25,6 +25,8 @@ FAR = 8.0
 _PANEL = 2.0  # panel width in standard deviations of the narrower of the steps before and after
 _NOTHING = 1e-15
 _BISECTIONS = 50
+_SECANTS = 12
+_DRIFT_TOLERANCE = 1e-7
 
 
 def spent(spending: Spending, alpha: float, fraction: float) -> float:
@@ -115,22 +117,45 @@ def crossing(
 
 
 def futility(
-    information: Sequence[float], upper: Sequence[float], drift: float, beta: float, spending: Spending
+    information: Sequence[float], upper: Sequence[float], drift: float, spend: Callable[[float], float]
 ) -> tuple[float, ...]:
-    """Return lower z boundaries that spend `beta` under `drift`: stopping there loses at most that much power.
+    """Return lower z boundaries at which, under `drift`, spend(information) is lost: power that stopping there costs.
 
     Non-binding: `upper` was found without them, so going on below one does not raise the false alarms. Never above
-    `upper`. The last information counts as fraction 1.
+    `upper`.
     """
     found: tuple[float, ...] = ()
     before = 0.0
     for k, now in enumerate(information):
-        target = spent(spending, beta, now / information[-1])
+        target = spend(now)
         paths = _paths(tuple(information[: k + 1]), tuple(upper[:k]), found, drift)
         mirrored = paths.mirrored().boundary(now, target - before)
         found = (*found, min(-mirrored, upper[k]))
         before = target
     return found
+
+
+@lru_cache(maxsize=64)
+def drift_needed(alpha: float, beta: float, looks: int, spending: Spending) -> float:
+    """Return the drift at information 1 that equal looks find with probability 1-beta: the root of the information.
+
+    A test of one look would need z_alpha + z_beta; the square of the ratio is what looking costs at most.
+    """
+    fractions = [k / looks for k in range(1, looks + 1)]
+    upper = boundaries(alpha, fractions, spending)
+    low = upper_quantile(alpha) + upper_quantile(beta)
+    high = 1.3 * low
+    missing = _shortfall(fractions, upper, low, beta)
+    for _ in range(_SECANTS):
+        excess = _shortfall(fractions, upper, high, beta)
+        if abs(excess - missing) < _NOTHING or abs(high - low) < _DRIFT_TOLERANCE:
+            break
+        low, high, missing = high, high - excess * (high - low) / (excess - missing), excess
+    return high
+
+
+def _shortfall(fractions: Sequence[float], upper: Sequence[float], drift: float, beta: float) -> float:
+    return math.fsum(crossing(fractions, upper, None, drift)[0]) - (1.0 - beta)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,3 +151,23 @@ def first(log_e: Floats, log_threshold: float) -> Floats:
 def upper_bound(hits: int, runs: int, confidence: float = 0.999) -> float:
     """Exact one-sided upper confidence bound of a probability (Clopper and Pearson 1934)."""
     return float(stats.beta.ppf(confidence, hits + 1, runs - hits)) if hits < runs else 1.0
+
+
+def group_z(runs: Runs) -> Floats:
+    """Cumulative Cochran-Mantel-Haenszel z of every run and look, its skewness taken out by the cube root."""
+    total, share = runs.canary_total + runs.baseline_total, runs.share
+    bad = runs.canary_bad + runs.baseline_bad
+    rate = bad / total
+    binomial = rate * (1 - rate) * (1 - 2 * rate)
+    third = (1 - share) ** 3 * runs.canary_total * binomial - share**3 * runs.baseline_total * binomial
+    variance = bad * (total - bad) * share * (1 - share) / (total - 1)
+    spread = np.sqrt(np.maximum(np.cumsum(variance, axis=1), 1e-300))
+    z = np.cumsum(runs.canary_bad - bad * share, axis=1) / spread
+    skew = np.cumsum(third, axis=1) / spread**3
+    safe = np.where(np.abs(skew) < 1e-6, 1e-6, skew)
+    return np.asarray((np.cbrt(np.maximum(0, 1 + safe * z / 2)) - 1 + safe**2 / 36) * 6 / safe)
+
+
+def requests_for(information: float, share: float, base: float, looks: int) -> int:
+    """Requests of both arms per look at which equal arms gather the information over all looks."""
+    return round(information / looks / (share * (1 - share) * base * (1 - base)))
