@@ -104,7 +104,7 @@ class GroupGate:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Side:
     """One of the two tests.
 
     Attributes:
@@ -138,7 +138,7 @@ class Test:
         if self.information <= 0.0 or abs(self.third) < _NO_SKEW * self.information**1.5:
             return z
         skew = self.third / self.information**1.5
-        return 6.0 / skew * (max(0.0, 1.0 + 0.5 * skew * z) ** (1.0 / 3.0) - 1.0 + skew**2 / 36.0)
+        return 6.0 / skew * (math.cbrt(max(0.0, 1.0 + 0.5 * skew * z)) - 1.0 + skew**2 / 36.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +148,14 @@ class GroupEvidence:
     design: str
     canary: ArmCounts
     baseline: ArmCounts
-    harm: Test
-    safe: Test
+    harm: Side
+    safe: Side
     outcome: Outcome
 
     @classmethod
     def start(cls, gate: GroupGate) -> "GroupEvidence":
         """Return evidence of nothing."""
-        return cls(_design(gate), _NOTHING, _NOTHING, Test(), Test(), Outcome.NONE)
+        return cls(_design(gate), _NOTHING, _NOTHING, Side(), Side(), Outcome.NONE)
 
 
 def update(evidence: GroupEvidence, gate: GroupGate, interval: Interval) -> GroupEvidence:
@@ -219,7 +219,7 @@ def look(evidence: GroupEvidence, gate: GroupGate, *, last: bool = False) -> Gro
     return replace(evidence, harm=harm, safe=safe, outcome=outcome)
 
 
-def _looked(test: Test, gate: GroupGate, error: float, planned: float, *, last: bool) -> tuple[Test, bool]:
+def _looked(test: Side, gate: GroupGate, error: float, planned: float, *, last: bool) -> tuple[Side, bool]:
     """Return the test after a look, and whether it crossed its boundary there."""
     before = test.at[-1] if test.at else 0.0
     ended = before >= planned or len(test.at) == gate.looks
@@ -234,7 +234,7 @@ def _looked(test: Test, gate: GroupGate, error: float, planned: float, *, last: 
     return replace(test, at=at, boundaries=(*test.boundaries, boundary)), test.normal_z >= boundary
 
 
-def _hopeless(test: Test, gate: GroupGate) -> bool:
+def _hopeless(test: Side, gate: GroupGate) -> bool:
     """Whether the z of harm lies below the futility boundary of the last look."""
     if not test.at or test.information != test.at[-1]:
         return False
@@ -245,7 +245,7 @@ def _hopeless(test: Test, gate: GroupGate) -> bool:
     return test.normal_z <= lower[-1]
 
 
-def _grown(test: Test, more: tuple[float, float, float], sign: float, dispersion: float) -> Test:
+def _grown(test: Side, more: tuple[float, float, float], sign: float, dispersion: float) -> Side:
     return replace(
         test,
         score=test.score + sign * more[0],
@@ -271,7 +271,7 @@ def from_state(gate: GroupGate, state: Sequence[str]) -> GroupEvidence:
         raise ValueError(f"damaged state: {_KIND} holds looks that do not fit its sums")
     tests = []
     for n in looks:
-        tests.append(Test(*sums[:3], at=sums[3 : 3 + n], boundaries=sums[3 + n : 3 + 2 * n]))
+        tests.append(Side(sums[0], sums[1], sums[2], sums[3 : 3 + n], sums[3 + n : 3 + 2 * n]))
         sums = sums[3 + 2 * n :]
     canary, baseline = ArmCounts(*counts[:2]), ArmCounts(*counts[2:4])
     return GroupEvidence(_design(gate), canary, baseline, tests[0], tests[1], _OUTCOMES[outcome])

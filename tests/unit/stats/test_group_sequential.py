@@ -216,10 +216,10 @@ def test_engines_agree_on_z() -> None:
 def test_skewness_is_taken_out_of_both_sides() -> None:
     """The cube root turns a skewed z into the normal deviate of its gamma tail; without skewness it changes nothing."""
     skew = 0.5
-    test = group_sequential.Test(score=2.4, information=1.0, third=skew)
+    test = group_sequential.Side(score=2.4, information=1.0, third=skew)
     tail = stats.gamma(4 / skew**2, loc=-2 / skew, scale=skew / 2).sf(2.4)
     assert stats.norm.sf(test.normal_z) == pytest.approx(tail, rel=0.02)
-    turned = group_sequential.Test(score=-2.4, information=1.0, third=-skew)
+    turned = group_sequential.Side(score=-2.4, information=1.0, third=-skew)
     assert turned.normal_z == pytest.approx(-test.normal_z)
-    assert group_sequential.Test(score=2.4, information=1.0).normal_z == 2.4
-    assert group_sequential.Test(score=-9.0, information=1.0, third=skew).normal_z < -10
+    assert group_sequential.Side(score=2.4, information=1.0).normal_z == 2.4
+    assert group_sequential.Side(score=-9.0, information=1.0, third=skew).normal_z < -10
