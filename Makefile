@@ -66,7 +66,7 @@ test: venv $(UP_IF_LOCAL)  ## All tests; starts the local cluster when it is not
 test-fast: venv  ## Unit and contract tests: seconds, no cluster
 	$(BIN)/pytest $(FAST) $(PYTEST)
 integration: venv  ## Tests against a real API server, without nodes
-	$(CLUSTER_TOOL) build k8s etcd
+	$(CLUSTER_TOOL) build k8s etcd tools
 	$(NO_SKIPS) $(BIN)/pytest tests/integration $(PYTEST)
 e2e: venv $(UP_IF_LOCAL)  ## Tests on a whole cluster
 	$(NO_SKIPS) $(BIN)/pytest tests/e2e $(PYTEST)
