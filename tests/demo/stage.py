@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster import Access
 from cluster.context_hash import context_hash
 from demo.errors import TourError
-from demo.scenario import FIRST
+from demo.scenario import FIRST, IMAGES
 from demo.settings import REPOSITORY
 from support import sample
 from support.kubectl import Kubectl, KubectlError
@@ -27,12 +27,11 @@ _POLL_SECONDS = 1.0
 
 
 def build_images(access: Access) -> None:
-    """Build both images, unless they are there."""
-    for containerfile, tag, context in (
-        (OPERATOR_CONTAINERFILE, OPERATOR_IMAGE, REPOSITORY),
-        (sample.CONTAINERFILE, sample.IMAGE, sample.FOLDER),
-    ):
-        access.build_image(containerfile, tag, context)
+    """Build the operator's image and one for each version of the shop, unless they are there."""
+    access.build_image(OPERATOR_CONTAINERFILE, OPERATOR_IMAGE, REPOSITORY)
+    for tag in IMAGES:
+        access.build_image(sample.CONTAINERFILE, tag, sample.FOLDER)
+    for tag in (OPERATOR_IMAGE, *IMAGES):
         access.load_image(tag)
 
 

@@ -24,6 +24,8 @@ class Version:
     error_rate: float = 0.0
     slow_rate: float = 0.0
     delay_ms: int = 0
+    image: str = ""
+    """Default: the application's."""
 
     def environment(self) -> list[Object]:
         """As environment variables of the container."""
@@ -106,7 +108,7 @@ class App:
     def _container(self, version: Version) -> Object:
         return {
             "name": "app",
-            "image": self.image,
+            "image": version.image or self.image,
             "imagePullPolicy": "IfNotPresent",
             "env": version.environment(),
             "ports": [{"name": "http", "containerPort": PORT}],

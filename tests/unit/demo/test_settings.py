@@ -5,9 +5,9 @@ import pytest
 from chaffinch_operator.canary.gates import Naming, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
 from chaffinch_stats import requests_to_pass
-from demo.scenario import FIRST, RELEASES
+from demo.scenario import FIRST, RELEASES, version
 from demo.settings import Settings, SettingsError
-from support.sample import App, RolloutPlan, Version
+from support.sample import App, RolloutPlan
 
 
 def spec() -> CanaryRolloutSpec:
@@ -47,4 +47,4 @@ def test_every_release_changes_the_template_and_no_good_one_is_worse() -> None:
     app = App("demo")
     templates = [app.deployment(v)["spec"]["template"] for v in versions]
     assert all(a != b for i, a in enumerate(templates) for b in templates[i + 1 :])
-    assert RELEASES[0].version == Version("v2", error_rate=FIRST.error_rate)
+    assert RELEASES[0].version == version("v2", error_rate=FIRST.error_rate)
