@@ -7,6 +7,7 @@ the traffic split live in `one_sample` and `sample_ratio` with functions of the 
 from chaffinch_stats import (
     combine,
     counts,
+    dispersion,
     group_sequential,
     hypergeometric,
     method,
@@ -55,6 +56,7 @@ __all__ = [
     "combine",
     "confidence_sequence",
     "counts",
+    "dispersion",
     "from_state",
     "group_sequential",
     "harm_threshold",

@@ -137,7 +137,7 @@ class Side:
         z = self.z
         if self.information <= 0.0 or abs(self.third) < _NO_SKEW * self.information**1.5:
             return z
-        skew = self.third / self.information**1.5
+        skew: float = self.third / self.information**1.5
         return 6.0 / skew * (math.cbrt(max(0.0, 1.0 + 0.5 * skew * z)) - 1.0 + skew**2 / 36.0)
 
 

@@ -1,0 +1,27 @@
+"""Rates that are not the same every minute, and A/A histories made of them."""
+
+import numpy as np
+
+from chaffinch_stats import Interval
+from unit.stats.builders import interval
+from unit.stats.vector_engine import Floats
+
+
+def lognormal(rng: np.random.Generator, shape: tuple[int, int], sigma: float, memory: float) -> Floats:
+    """Multipliers of mean 1: exp of a Gaussian AR(1) along the last axis, `memory` its autocorrelation at lag 1."""
+    shocks = rng.standard_normal(shape)
+    level = shocks[:, 0].copy()
+    rows = [level.copy()]
+    for step in range(1, shape[1]):
+        level = memory * level + np.sqrt(1 - memory**2) * shocks[:, step]
+        rows.append(level.copy())
+    return np.asarray(np.exp(sigma * np.stack(rows, axis=1) - sigma**2 / 2))
+
+
+def history(
+    rng: np.random.Generator, intervals: int, sigma: float, memory: float, requests: int = 1000, rate: float = 0.01
+) -> list[Interval]:
+    """Intervals of two equal arms, each with noise of its own."""
+    noise = lognormal(rng, (2, intervals), sigma, memory)
+    bad = rng.binomial(requests, np.minimum(1, rate * noise)).tolist()
+    return [interval(canary, requests, baseline, requests) for canary, baseline in zip(*bad, strict=True)]
