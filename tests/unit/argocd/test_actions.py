@@ -33,7 +33,11 @@ def rollout(
     action: Action, reason: Reason = Reason.ANALYZING, *, paused: bool = False, candidate: bool = True
 ) -> dict[str, Any]:
     """A CanaryRollout after this decision."""
-    status: dict[str, Any] = {"lastDecision": {"action": str(action), "reason": str(reason)}, "pausedByUser": paused}
+    status: dict[str, Any] = {
+        "observedGeneration": 1,
+        "lastDecision": {"action": str(action), "reason": str(reason)},
+        "pausedByUser": paused,
+    }
     if candidate:
         status["candidate"] = {"digest": "d"}
     return {"metadata": {"name": "shop", "resourceVersion": "42"}, "status": status}

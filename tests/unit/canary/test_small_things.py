@@ -93,7 +93,7 @@ def test_an_image_is_that_of_the_first_container() -> None:
 @given(st.integers(0, 1000), st.integers(1, 99), st.integers(1, 20), st.integers(0, 20), st.booleans())
 def test_sizes_keep_their_bounds(stable: int, weight: int, low: int, more: int, by_route: bool) -> None:
     """Within minReplicas and maxReplicas, and never fewer pods for a larger weight."""
-    routing = {} if by_route else {"gatewayAPI": None, "replicas": {}}
+    routing: dict[str, object] = {} if by_route else {"gatewayAPI": None, "replicas": {}}
     sized = spec(canary={"minReplicas": low, "maxReplicas": low + more}, trafficRouting=routing)
     pods = canary_replicas(sized, stable, weight)
     assert low <= pods <= low + more
