@@ -12,7 +12,7 @@ from chaffinch_operator.canary import requests
 from chaffinch_operator.canary.flow import Context
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Action, Reason
-from chaffinch_operator.canary.snapshot import Snapshot, Target
+from chaffinch_operator.canary.snapshot import Service, Snapshot, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision
 from chaffinch_operator.crdgen.argocd import VERBS
 
@@ -49,7 +49,7 @@ def context(status: Mapping[str, Any], request: str) -> Context:
         name="shop",
         uid="u",
         resource_version="1",
-        template={},
+        template={"metadata": {"labels": {"app": "shop"}}},
         revision=Revision(digest="d"),
         selector={},
         replicas=1,
@@ -58,7 +58,10 @@ def context(status: Mapping[str, Any], request: str) -> Context:
         settled=True,
         stuck="",
     )
-    snap = Snapshot(name="shop", namespace="default", uid="u", generation=1, request=request, target=target)
+    service = Service(resource_version="1", selector={"app": "shop"}, target_port=8080, port_name="", ports=(80,))
+    snap = Snapshot(
+        name="shop", namespace="default", uid="u", generation=1, request=request, target=target, service=service
+    )
     return Context(SPEC, CanaryRolloutStatus.model_validate(status), snap, (), datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -75,7 +78,6 @@ def context(status: Mapping[str, Any], request: str) -> Context:
         pytest.param(
             rollout(Action.PAUSE, Reason.PAUSED_BY_USER, paused=True), IN_FLIGHT | {"resume"}, id="paused by a person"
         ),
-        pytest.param(rollout(Action.SHIFT, paused=True), IN_FLIGHT | {"resume"}, id="pause asked for"),
         pytest.param(rollout(Action.PROMOTE, Reason.GATES_PASSED), set(), id="promoting"),
         pytest.param(
             rollout(Action.PROMOTE, Reason.PROMOTION_INTERRUPTED), {"promote-force"}, id="promotion overtaken"
@@ -99,7 +101,7 @@ def test_only_what_makes_sense_is_offered(state: Mapping[str, Any], offered: set
 @pytest.mark.parametrize("action", list(Action))
 def test_the_operator_accepts_what_is_offered(action: Action, paused: bool, run: Run) -> None:
     """With a held template, no action is offered that the operator would then refuse."""
-    state = rollout(action, paused=paused)
+    state = rollout(action, Reason.PAUSED_BY_USER if paused else Reason.ANALYZING, paused=paused)
     found = run("actions/discovery.lua", state)
     for verb in (name for name, offer in found.items() if not offer["disabled"]):
         answered = requests.answer(context(state["status"], f"{verb}@1")).status.last_action

@@ -3,7 +3,7 @@
 local status = obj.status or {}
 local action = (status.lastDecision or {}).action
 local reason = (status.lastDecision or {}).reason
-local paused = status.pausedByUser == true
+local paused = reason == "PausedByUser"
 
 local judged = action == "Shift" or action == "Hold"
 local inFlight = judged or action == "Start" or action == "Pause"
