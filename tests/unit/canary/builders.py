@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from chaffinch_operator.canary import clock, revision
@@ -70,6 +71,7 @@ def template(version: str) -> dict[str, Any]:
     }
 
 
+@lru_cache
 def rev(version: str, hash_: str | None = None) -> Revision:
     """The revision of a version; its pod-template-hash is `h<version>`."""
     text = f"h{version}" if hash_ is None else hash_
@@ -81,6 +83,7 @@ def digest(version: str) -> str:
     return rev(version).digest
 
 
+@lru_cache
 def replica_set(version: str, pods: int, ready: int | None = None) -> ReplicaSet:
     """A ReplicaSet of web with so many pods."""
     return ReplicaSet(f"web-h{version}", rev(version), desired=pods, ready=pods if ready is None else ready, pods=pods)
@@ -352,6 +355,7 @@ def stamp(seconds: float) -> str:
     return clock.stamp(moment(seconds))
 
 
+@lru_cache
 def scene() -> Scene:
     """A shop at rest: v1 is stable, nothing is under way."""
     target = Target(
