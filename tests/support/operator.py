@@ -105,10 +105,10 @@ class Operator:
     def start(self) -> Self:
         """Start it; returns at once."""
         assert not self.alive, "it runs already"
-        kubeconfig = Path(self._environ["KUBECONFIG"])
-        if not kubeconfig.exists():
-            kubeconfig.write_text(json.dumps(self._kubeconfig()))
-            kubeconfig.chmod(0o600)
+        file = Path(self._environ["KUBECONFIG"])
+        if not file.exists():
+            file.write_text(json.dumps(kubeconfig(self._kubectl)))
+            file.chmod(0o600)
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("CHAFFINCH_", "POD_"))}
         paths = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "services"))
         self._output = self._log_file.open("ab")
@@ -217,19 +217,20 @@ class Operator:
             if self._output is not None:
                 self._output.close()
 
-    def _kubeconfig(self) -> Object:
-        """The administrator's, with a token of the operator's account in place of its credentials."""
-        kubectl = self._kubectl
-        view = json.loads(kubectl("config", "view", "--minify", "--raw", "--output=json"))
-        token = kubectl("create", "token", ACCOUNT, f"--namespace={NAMESPACE}", "--duration=4h").strip()
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": view["clusters"],
-            "current-context": "test",
-            "users": [{"name": "operator", "user": {"token": token}}],
-            "contexts": [{"name": "test", "context": {"cluster": view["clusters"][0]["name"], "user": "operator"}}],
-        }
+
+def kubeconfig(kubectl: Kubectl) -> Object:
+    """The administrator's, with a token of the operator's account in place of its credentials."""
+    view = json.loads(kubectl("config", "view", "--minify", "--raw", "--output=json"))
+    token = kubectl("create", "token", ACCOUNT, f"--namespace={NAMESPACE}", "--duration=4h").strip()
+    context = {"cluster": view["clusters"][0]["name"], "user": "operator"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": view["clusters"],
+        "current-context": "test",
+        "users": [{"name": "operator", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": context}],
+    }
 
 
 def _dies_with_us() -> list[str]:
