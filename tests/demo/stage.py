@@ -1,6 +1,7 @@
 """Sets the stage: images, operator, and the sample application in its first version, whatever was there before."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,15 +120,21 @@ def gateway_service(kubectl: Kubectl) -> tuple[str, str]:
 
 
 def remove_namespace(kubectl: Kubectl, namespace: str) -> None:
-    """Remove the application and all that belongs to it."""
-    kubectl.delete("namespace", namespace, namespace, seconds=_GONE_SECONDS)
+    """Remove the application and all of its; where no operator runs, the plugin takes the finalizer off."""
+    try:
+        kubectl.delete("namespace", namespace, namespace, seconds=_GONE_SECONDS)
+    except KubectlError:
+        plugin = (sys.executable, "-m", "chaffinch_operator.cli", "cleanup", "--all", "--yes", "--force")
+        kubectl.plugin(plugin, f"--namespace={namespace}", seconds=_GONE_SECONDS)
+        kubectl.delete("namespace", namespace, namespace, seconds=_GONE_SECONDS)
 
 
 def remove_operator(kubectl: Kubectl, overlay: Path = OVERLAY) -> None:
     """Uninstall the operator and the CRDs, unless CanaryRollouts of others are left; TourError then."""
-    others = kubectl("get", sample.ROLLOUTS, "--all-namespaces", "--ignore-not-found", "--output=name").split()
-    if others:
-        raise TourError(f"the operator is left installed: there are other CanaryRollouts ({', '.join(others[:3])})")
+    if kubectl.get("customresourcedefinition", sample.ROLLOUTS, "default") is not None:
+        others = kubectl("get", sample.ROLLOUTS, "--all-namespaces", "--ignore-not-found", "--output=name").split()
+        if others:
+            raise TourError(f"the operator stays: there are other CanaryRollouts ({', '.join(others[:3])})")
     kubectl(
         "delete",
         "--ignore-not-found",
