@@ -7,15 +7,17 @@ from unit.stats.builders import interval
 from unit.stats.vector_engine import Floats
 
 
-def lognormal(rng: np.random.Generator, shape: tuple[int, int], sigma: float, memory: float) -> Floats:
-    """Multipliers of mean 1: exp of a Gaussian AR(1) along the last axis, `memory` its autocorrelation at lag 1."""
+def autoregressive(rng: np.random.Generator, shape: tuple[int, int], memory: float) -> Floats:
+    """Gaussian AR(1) of variance 1 along the last axis, `memory` its autocorrelation at lag 1."""
     shocks = rng.standard_normal(shape)
-    level = shocks[:, 0].copy()
-    rows = [level.copy()]
     for step in range(1, shape[1]):
-        level = memory * level + np.sqrt(1 - memory**2) * shocks[:, step]
-        rows.append(level.copy())
-    return np.asarray(np.exp(sigma * np.stack(rows, axis=1) - sigma**2 / 2))
+        shocks[:, step] = memory * shocks[:, step - 1] + np.sqrt(1 - memory**2) * shocks[:, step]
+    return shocks
+
+
+def lognormal(rng: np.random.Generator, shape: tuple[int, int], sigma: float, memory: float) -> Floats:
+    """Multipliers of mean 1: exp of such a process."""
+    return np.asarray(np.exp(sigma * autoregressive(rng, shape, memory) - sigma**2 / 2))
 
 
 def history(

@@ -161,7 +161,7 @@ def group_z(runs: Runs) -> Floats:
     binomial = rate * (1 - rate) * (1 - 2 * rate)
     third = (1 - share) ** 3 * runs.canary_total * binomial - share**3 * runs.baseline_total * binomial
     variance = bad * (total - bad) * share * (1 - share) / (total - 1)
-    spread = np.sqrt(np.maximum(np.cumsum(variance, axis=1), 1e-300))
+    spread = np.sqrt(np.maximum(np.cumsum(variance, axis=1), 1e-12))
     z = np.cumsum(runs.canary_bad - bad * share, axis=1) / spread
     skew = np.cumsum(third, axis=1) / spread**3
     safe = np.where(np.abs(skew) < 1e-6, 1e-6, skew)
