@@ -6,7 +6,7 @@ from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Counts, GateStatus, StepStatus
-from chaffinch_stats import CountGate, requests_to_pass
+from chaffinch_stats import CountGate, RateGate, planning, requests_to_pass
 
 GATE = ResolvedGate("errors", Kind.RATIO, dry_run=False, design="d", count=CountGate(safe_below=0.01))
 BETA = 0.05
@@ -69,3 +69,31 @@ def test_without_traffic_of_both_arms_there_is_no_forecast() -> None:
     """A rate cannot be extrapolated from nothing."""
     assert forecast([GATE], status(requests=0, canary=0), BETA) is None
     assert forecast([GATE], status(canary=0), BETA) is None
+
+
+OBJECTIVE = ResolvedGate("slo", Kind.OBJECTIVE, dry_run=False, design="d", rate=RateGate(max_ratio=0.01))
+
+
+def test_an_objective_needs_requests_of_the_canary_alone() -> None:
+    """At half of the traffic, twice as many of both arms."""
+    seen = status().model_copy(update={"gates": [GateStatus(name="slo", canary=Counts(bad=0, total=3_000))]})
+    ahead = forecast([OBJECTIVE], seen, BETA)
+    assert ahead is not None
+    assert abs(ahead.requests_needed - 2 * planning.rate_requests_to_pass(RateGate(max_ratio=0.01), 0.0, BETA)) <= 2
+
+
+def test_a_gate_without_any_request_has_no_forecast() -> None:
+    """Nothing is known of its rate."""
+    assert (
+        forecast([GATE], status(canary=3_000).model_copy(update={"gates": [GateStatus(name="errors")]}), BETA) is None
+    )
+
+
+def test_a_day_beyond_a_month_is_not_told() -> None:
+    """The requests are; the date would be a guess."""
+    slow = status().model_copy(
+        update={"step": StepStatus(started_at="2025-12-01T12:00:00Z", canary_requests=3, total_requests=6)}
+    )
+    ahead = forecast([GATE], slow, BETA)
+    assert ahead is not None
+    assert ahead.decision_by == ""

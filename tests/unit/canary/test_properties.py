@@ -134,7 +134,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     return before
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(scenes())
 def test_a_decision_is_always_one(before: Scene) -> None:
     """It never raises, is the same each time, small, reads back, and comes to rest while the world stands still."""
@@ -152,7 +152,7 @@ def test_a_decision_is_always_one(before: Scene) -> None:
     assert seen[-1] == seen[-2], [s.last_decision for s in seen]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(scenes())
 def test_weights_rise_one_step_at_a_time(before: Scene) -> None:
     """A decision takes the weight to zero, leaves it, or takes it to the next step's; never higher in between."""
@@ -202,7 +202,7 @@ def allowed_to_roll_back(before: Scene, after: Scene) -> bool:
             return False
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(scenes())
 def test_nothing_is_promoted_or_rolled_back_without_cause(before: Scene) -> None:
     """Proof, harm, a person, or the spec; never missing data."""
@@ -213,7 +213,7 @@ def test_nothing_is_promoted_or_rolled_back_without_cause(before: Scene) -> None
         assert allowed_to_roll_back(before, after), after.verdict
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(scenes())
 def test_writes_are_safe_and_in_order(before: Scene) -> None:
     """The route first, then the canary, then the Service, then the release; each only when nothing rests on it."""

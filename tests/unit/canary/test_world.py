@@ -170,7 +170,7 @@ def test_killed_in_every_pass_it_ends_the_same(name: str, writes: int) -> None:
     assert world.end == undisturbed(name)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(STORIES.keys() - TIMED)), st.integers(0, 2**32))
 def test_wherever_it_dies_it_ends_the_same(name: str, seed: int) -> None:
     """The writes after any prefix are lost, in any passes; the final state is that of an undisturbed run."""
@@ -199,7 +199,7 @@ EVENTS: dict[str, Story] = {
 }
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.integers(1, 90), st.sampled_from(sorted(EVENTS))), min_size=1, max_size=8),
     st.integers(0, 2**32),
@@ -215,7 +215,7 @@ def test_whatever_happens_it_comes_to_rest(events: Sequence[tuple[int, str]], se
         event for _, event in events
     }:
         assert "v3" not in world.released
-    world.run(800)
+    world.run(500)
     decision = world.status.last_decision
     quiet = [w for w in world.writes if w[0] > world.now - 25 and w[1] != "status"]
     assert not quiet, (decision, quiet)
