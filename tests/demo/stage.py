@@ -132,7 +132,8 @@ def remove_namespace(kubectl: Kubectl, namespace: str) -> None:
 def remove_operator(kubectl: Kubectl, overlay: Path = OVERLAY) -> None:
     """Uninstall the operator and the CRDs, unless CanaryRollouts of others are left; TourError then."""
     if kubectl.get("customresourcedefinition", sample.ROLLOUTS, "default") is not None:
-        others = kubectl("get", sample.ROLLOUTS, "--all-namespaces", "--ignore-not-found", "--output=name").split()
+        keys = "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}"
+        others = kubectl("get", sample.ROLLOUTS, "--all-namespaces", f"--output={keys}").split()
         if others:
             raise TourError(f"the operator stays: there are other CanaryRollouts ({', '.join(others[:3])})")
     kubectl(
