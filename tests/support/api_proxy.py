@@ -5,9 +5,10 @@ Runs as a program, inside the cluster's network:
     python -m support.api_proxy --upstream https://127.0.0.1:6443 --ca ca.crt --victim pid-file --log file
 
 The port it listens on is its first line of output. Every request is passed on as it is. Writes are counted (not those
-of Leases: they are no step of a flow). Every odd write kills the process whose id is in the pid file: the 1st, 5th ...
-before the API server sees it, the 3rd, 7th ... after it has done it and before the answer is sent. Even ones pass, so
-that a flow gets on. Each write is one JSON line in the log. Without a pid file nobody is killed and nothing is counted.
+of Leases, nor of Events that are there already: they are no step of a flow). Every odd write kills the process whose id
+is in the pid file: the 1st, 5th ... before the API server sees it, the 3rd, 7th ... after it has done it and before the
+answer is sent. Even ones pass, so that a flow gets on. Each write is one JSON line in the log. Without a pid file
+nobody dies and nothing is counted.
 """
 
 from __future__ import annotations
@@ -48,20 +49,24 @@ class Door:
         self._victim = victim
         self._log = log
         self._writes = 0
+        self._events: set[str] = set()
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """One request."""
-        writes = request.method in WRITES and "/leases" not in request.path
+        body = await request.read() or None
+        event = _event(request, body)
+        writes = request.method in WRITES and "/leases" not in request.path and event not in self._events
         when = self._next() if writes else ""
         if when == "before":
             return self._kill(request, when)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _DROPPED}
         limits = aiohttp.ClientTimeout(total=None)
-        url, body = URL(self._upstream + request.raw_path, encoded=True), await request.read() or None
+        url = URL(self._upstream + request.raw_path, encoded=True)
         async with (
             aiohttp.ClientSession(auto_decompress=False, timeout=limits, skip_auto_headers=_OWN) as session,
             session.request(request.method, url, headers=headers, data=body, ssl=self._tls) as answer,
         ):
+            self._events |= {event} - {""}
             if when == "after":
                 await answer.read()
                 return self._kill(request, when)
@@ -96,6 +101,14 @@ class Door:
             await response.write(chunk)
         await response.write_eof()
         return response
+
+
+def _event(request: web.Request, body: bytes | None) -> str:
+    """Name of the Event that a request makes; empty for all else."""
+    if request.method != "POST" or "events.k8s.io" not in request.path or body is None:
+        return ""
+    meta = json.loads(body)["metadata"]
+    return f"{meta['namespace']}/{meta['name']}"
 
 
 class Proxy:

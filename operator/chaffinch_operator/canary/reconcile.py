@@ -4,8 +4,8 @@ Status is written before anything is carried out: after a kill the same decision
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -30,6 +30,8 @@ from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.prometheus import Prometheus
 
 _SOON, _WAITING, _LONG_WAIT = 0.3, 1.0, 10.0
+_RECENT = timedelta(minutes=10)
+"""An Event of an older decision is not written any more: people saw its outcome."""
 _JUDGED = frozenset({Action.SHIFT, Action.PAUSE, Action.HOLD})
 
 
@@ -59,14 +61,18 @@ class Reconciler:
     """Gives the port to the server at an address."""
     metrics: RolloutMetrics
     now: Callable[[], datetime]
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+    """Rollouts that this process has looked at: before that, a predecessor may have left an Event unwritten."""
 
     async def reconcile(self, namespace: str, name: str) -> Outcome:
         """One pass; raises ChaffinchError where the loop should back off."""
         body = await self.kube.get(CANARYROLLOUTS, name, namespace)
         if body is None:
             self.metrics.forget(namespace, name)
+            self._seen.discard((namespace, name))
             return Outcome(finished=True)
         before = _status(body)
+        await self._tell_again(body, before)
         try:
             spec = _spec(body)
             context = await self._context(body, spec, before)
@@ -133,6 +139,14 @@ class Reconciler:
         if news is not None:
             self.metrics.decided(news.action, news.reason)
             await emit(self.kube, dict(body), _event(news))
+
+    async def _tell_again(self, body: Mapping[str, Any], status: CanaryRolloutStatus) -> None:
+        """A process that was killed had written a decision, but perhaps not its Event. Events are named by decision."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        last = happening(CanaryRolloutStatus(), status)
+        if key not in self._seen and last is not None and self.now() - last.at < _RECENT:
+            await emit(self.kube, dict(body), _event(last))
+        self._seen.add(key)
 
     async def _tell_refusal(self, body: Mapping[str, Any], c: Context, problem: Terminal) -> None:
         """The API server refuses a write (a quota, a policy): a person must know, once per decision."""
