@@ -116,10 +116,8 @@ def _smallest_constant(alpha: float, a: float) -> float:
 
 
 def _epoch_error(c: float, eta: float, a: float) -> float:
-    """Return the probability of crossing the boundary with constant c in any epoch of ratio eta."""
+    """Return the probability of crossing the boundary with constant c in any epoch of ratio eta, below the longest."""
     g = 2.0 / eta * (a - math.sqrt(2.0 * (eta - 1.0) / c)) ** 2
-    if g <= 1.0 or eta <= 1.0:
-        return math.inf
     return 4.0 * math.exp(-g * c) * (1.0 + 1.0 / ((g - 1.0) * math.log(eta)))
 
 

@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 _ORDER = 8
+_NEWTON_STEPS = 8  # from these starting points five reach rounding
 
 
 @lru_cache(maxsize=16)
@@ -12,12 +13,9 @@ def legendre(order: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     points, weights = [], []
     for j in range(order):
         x = math.cos(math.pi * (j + 0.75) / (order + 0.5))
-        for _ in range(100):
+        for _ in range(_NEWTON_STEPS):
             value, slope = _legendre_at(order, x)
-            step = value / slope
-            x -= step
-            if abs(step) < 1e-15:
-                break
+            x -= value / slope
         points.append(x)
         weights.append(2.0 / ((1.0 - x * x) * _legendre_at(order, x)[1] ** 2))
     return tuple(points), tuple(weights)

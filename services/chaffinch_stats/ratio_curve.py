@@ -123,7 +123,7 @@ def _level(ratio_curve: RatioCurve, cut: float, peak: float, reach: float) -> fl
     Newton from outside: the tangent of a concave curve meets the level no nearer to the peak than the curve does.
     """
     u = _beyond(ratio_curve.at, cut, peak, 1.1 * reach)
-    for _ in range(_STEPS):
+    for _ in range(_STEPS):  # pragma: no branch (it converges; the range is a net)
         step = (ratio_curve.at(u) - cut) / ratio_curve.slope(u)
         u -= step
         if abs(step) < _CLOSE or step * reach <= 0.0:
@@ -138,7 +138,7 @@ def _falling_root(f: Callable[[float], float]) -> float:
     if at_low <= 0.0 or at_high >= 0.0:
         return low if at_low <= 0.0 else high
     u, side = low, 0
-    for _ in range(_STEPS):
+    for _ in range(_STEPS):  # pragma: no branch (it converges; the range is a net)
         before, u = u, low + (high - low) * at_low / (at_low - at_high)
         value = f(u)
         if value == 0.0 or abs(u - before) < _CLOSE:

@@ -146,7 +146,7 @@ def drift_needed(alpha: float, beta: float, looks: int, spending: Spending) -> f
     low = upper_quantile(alpha) + upper_quantile(beta)
     high = 1.3 * low
     missing = _shortfall(fractions, upper, low, beta)
-    for _ in range(_SECANTS):
+    for _ in range(_SECANTS):  # pragma: no branch (it converges; the range is a net)
         excess = _shortfall(fractions, upper, high, beta)
         if abs(excess - missing) < _NOTHING or abs(high - low) < _DRIFT_TOLERANCE:
             break
