@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chaffinch_stats import codec, spending
-from chaffinch_stats.checks import require_at_least_one, require_open_unit, require_positive
+from chaffinch_stats.checks import require_at_least_one, require_closed_unit, require_open_unit, require_positive
 from chaffinch_stats.counts import ArmCounts, Interval
 from chaffinch_stats.spending import Spending
 
@@ -50,7 +50,7 @@ class GroupGate:
         harm_ratio: null of harm.
         margin_ratio: null of safety, above 1.
         detect_ratio: the harm to be found, above harm_ratio.
-        dispersion: phi >= 1; the variance is multiplied by it.
+        dispersion: phi >= 1; counts tell as much as 1/phi of them would without over-dispersion.
         spending: how alpha and beta are spent.
         futility: whether to report that harm of detect_ratio will not be found any more.
 
@@ -108,8 +108,8 @@ class Side:
     """One of the two tests.
 
     Attributes:
-        score: sum over intervals of the bad events beyond what the null expects of the canary.
-        information: variance of `score` under the null.
+        score: sum over intervals of the bad events beyond what the null expects of the canary, over the dispersion.
+        information: variance of `score` under the null; the mean of `score` is about that times the log of the ratio.
         third: third central moment of `score` under the null.
         at: information at each look taken.
         boundaries: z boundary of each look taken.
@@ -219,6 +219,33 @@ def look(evidence: GroupEvidence, gate: GroupGate, *, last: bool = False) -> Gro
     return replace(evidence, harm=harm, safe=safe, outcome=outcome)
 
 
+def requests_planned(gate: GroupGate, base_rate: float, share: float) -> float:
+    """Return the requests of both arms by which the longer of the two tests ends; inf without errors.
+
+    Args:
+        gate: the design.
+        base_rate: bad requests per request of the baseline, 0 to 1.
+        share: the canary's share of the requests, strictly between 0 and 1.
+
+    """
+    require_closed_unit(base_rate, "base_rate")
+    require_open_unit(share, "share")
+    per_request = [
+        _information_per_request(base_rate, share, ratio) / gate.dispersion
+        for ratio in (gate.harm_ratio, gate.margin_ratio)
+    ]
+    planned = (gate.harm_information, gate.safe_information)
+    return max(need / each if each > 0.0 else math.inf for need, each in zip(planned, per_request, strict=True))
+
+
+def _information_per_request(base_rate: float, share: float, ratio: float) -> float:
+    """Return the variance of the score per request of either arm when the arms are equal, in large intervals."""
+    weighted = ratio * share + 1.0 - share
+    theta, rate = ratio * share / weighted, min(base_rate / weighted, 1.0 / ratio, 1.0)
+    of_canary = share * ratio * rate * (1.0 - ratio * rate)
+    return (1.0 - theta) ** 2 * of_canary + theta**2 * (1.0 - share) * rate * (1.0 - rate)
+
+
 def _looked(test: Side, gate: GroupGate, error: float, planned: float, *, last: bool) -> tuple[Side, bool]:
     """Return the test after a look, and whether it crossed its boundary there."""
     before = test.at[-1] if test.at else 0.0
@@ -248,9 +275,9 @@ def _hopeless(test: Side, gate: GroupGate) -> bool:
 def _grown(test: Side, more: tuple[float, float, float], sign: float, dispersion: float) -> Side:
     return replace(
         test,
-        score=test.score + sign * more[0],
-        information=test.information + dispersion * more[1],
-        third=test.third + sign * dispersion**1.5 * more[2],
+        score=test.score + sign * more[0] / dispersion,
+        information=test.information + more[1] / dispersion,
+        third=test.third + sign * more[2] / dispersion**1.5,
     )
 
 

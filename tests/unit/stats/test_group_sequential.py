@@ -131,8 +131,25 @@ def test_dispersion_divides_the_information() -> None:
     """With phi 4 the same counts carry a quarter of the information and half of the z."""
     gate = GroupGate(dispersion=4.0)
     plain, dispersed = seen(events(40, 20)).harm, seen(events(40, 20), gate=gate).harm
-    assert dispersed.information == pytest.approx(4 * plain.information)
+    assert dispersed.information == pytest.approx(plain.information / 4)
     assert dispersed.z == pytest.approx(plain.z / 2)
+    assert GroupGate(dispersion=4.0).harm_information == GATE.harm_information
+
+
+@pytest.mark.parametrize(("base", "share", "phi"), [(0.01, 0.5, 1.0), (0.01, 0.1, 2.0), (0.3, 0.3, 1.0)])
+def test_the_requests_planned_end_both_tests(base: float, share: float, phi: float) -> None:
+    """Equal arms with the requests planned have at least the information of both tests, and one of them just so."""
+    gate = GroupGate(dispersion=phi, detect_ratio=1.4)
+    requests = group_sequential.requests_planned(gate, base, share)
+    canary, baseline = requests * share * 1000, requests * (1 - share) * 1000
+    evidence = seen(interval(round(canary * base), round(canary), round(baseline * base), round(baseline)), gate=gate)
+    parts = evidence.harm.information / gate.harm_information, evidence.safe.information / gate.safe_information
+    assert min(parts) == pytest.approx(1000, rel=1e-3)
+
+
+def test_without_errors_no_plan_ends() -> None:
+    """A service without errors never gathers the information."""
+    assert group_sequential.requests_planned(GATE, 0.0, 0.5) == math.inf
 
 
 def test_evidence_survives_a_restart() -> None:
