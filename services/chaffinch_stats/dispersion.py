@@ -25,6 +25,7 @@ MIN_BLOCKS = 12
 
 _BLOCK_TIMES = 3.0  # a block of three autocorrelation times holds all but a third of the slow part of the variance
 _WINDOW = 5.0  # autocorrelations are summed up to this many autocorrelation times (Sokal 1997)
+_MOST_LAGS = 500  # keeps the worst case, arms that are not equal, from costing seconds
 _ALLOWANCE = 0.7  # standard errors of phi added to it: what makes the false alarms of an estimated phi those stated
 
 
@@ -112,14 +113,14 @@ def _blocked(terms: Sequence[tuple[float, float]], length: int) -> float:
 def _autocorrelation_time(series: Sequence[float]) -> float:
     """Return 1 + 2*sum of autocorrelations up to the first lag that is _WINDOW times the sum, at least 1.
 
-    The mean of the series is known to be 0: the arms are equal.
+    The mean of the series is known to be 0: the arms are equal. Where no such lag is found, its whole length.
     """
     variance = math.fsum(x * x for x in series)
     if variance == 0.0:
         return 1.0
     time = 1.0
-    for lag in range(1, len(series) // 2):
+    for lag in range(1, min(len(series) // 2, _MOST_LAGS)):
         time += 2.0 * math.fsum(map(float.__mul__, series, series[lag:])) / variance
         if lag >= _WINDOW * max(time, 1.0):
-            break
-    return max(time, 1.0)
+            return max(time, 1.0)
+    return float(len(series))
