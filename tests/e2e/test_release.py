@@ -63,7 +63,7 @@ def story(shop: Shop, bad: dict[str, float]) -> Record:
     """Release a bad version, a good one, and the first again."""
     with shop.load(RATE) as load, DriftWatch(shop) as drift:
         before = shop.stable_pods()
-        shop.release("bad", error_rate=bad.get("error_rate", 0.002), slow_rate=bad.get("slow_rate", 0.0), delay_ms=400)
+        shop.release("bad", error_rate=bad.get("error_rate", 0.002), slow_rate=bad.get("slow_rate", 0.0), delay_ms=800)
         rolled_back = shop.wait_rolled_back()
         after = shop.stable_pods()
         shop.wait_for(lambda: "RolledBack" in drift.phases, 20, "a diff after the rollback")

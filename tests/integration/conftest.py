@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.apiserver import ApiServer, available
+from support.crd import wait_established
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,11 +24,11 @@ def api() -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def api_with_crd(api: ApiServer) -> ApiServer:
     """The same one, with the CRD of CanaryRollout."""
-    for arguments in (
-        ("apply", "--server-side", "-k", ROOT / "crds"),
-        ("wait", "--for=condition=Established", "crd/canaryrollouts.chaffinch.dev", "--timeout=30s"),
-    ):
-        subprocess.run(
-            [api.kubectl, "--kubeconfig", api.kubeconfig, *arguments], check=True, capture_output=True, timeout=60
-        )
+
+    def kubectl(*arguments: str | Path) -> str:
+        command = [api.kubectl, "--kubeconfig", api.kubeconfig, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    kubectl("apply", "--server-side", "-k", ROOT / "crds")
+    wait_established(kubectl)
     return api

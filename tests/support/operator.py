@@ -19,6 +19,7 @@ from typing import IO, Any, Self
 import yaml
 
 from cluster import Access
+from support.crd import wait_established
 from support.kubectl import Kubectl, Object
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ _FETCH = (
 def install(kubectl: Kubectl) -> None:
     """CRDs, namespace, account and rights from the manifests; not the Deployment."""
     kubectl.apply_folder(str(REPOSITORY / "crds"))
-    kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
+    wait_established(kubectl)
     found = yaml.safe_load_all(kubectl("kustomize", str(REPOSITORY / "manifests" / "base")))
     kubectl.apply(*(o for o in found if o["kind"] not in {"Deployment", "Service"}), *_lease_rights())
 

@@ -145,6 +145,8 @@ class RolloutPlan:
     query_offset: str = "2s"
     warmup: str = "5s"
     gates: Sequence[Object] = field(default_factory=lambda: gateway_gates(safe_below="0.01"))
+    alpha: str = "0.01"
+    """Smaller than the default 0.05: a tour or a test should not see the false rollback in twenty that alpha allows."""
     prometheus: str = "http://prometheus.monitoring:9090"
     gateway: str = "public"
     gateway_namespace: str = "gateway-system"
@@ -167,6 +169,7 @@ class RolloutPlan:
                     "interval": self.interval,
                     "queryOffset": self.query_offset,
                     "warmup": self.warmup,
+                    "alpha": self.alpha,
                     "provider": {"prometheus": {"address": self.prometheus}},
                     "gates": list(self.gates),
                 },

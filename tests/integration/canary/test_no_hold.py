@@ -8,7 +8,7 @@ import pytest
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, MUTATING_POLICIES, SERVICES, VALIDATING_POLICIES
-from integration.canary.conftest import Ground, ground
+from integration.canary.ground import Ground, ground
 from integration.canary.world import Shop, deployment, rollout, service, until
 from integration.core.processes import Process
 from integration.core.server import OPERATOR

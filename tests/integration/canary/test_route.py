@@ -10,7 +10,7 @@ from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, HTTPROUTES, SERVICES
 from integration.canary.cases import GATEWAY, gateway_api_installed
-from integration.canary.conftest import Ground
+from integration.canary.ground import Ground
 from integration.canary.world import NAME, Object, Shop, deployment, rollout, service, until
 from integration.core.processes import Process
 from support.client import connected

@@ -17,6 +17,7 @@ import pytest
 
 from chaffinch_operator.canary import hold
 from cluster.apiserver import ApiServer, available
+from support.crd import wait_established
 from unit.cli.builders import rollout, status
 
 pytestmark = pytest.mark.apiserver
@@ -104,7 +105,7 @@ def server() -> Iterator[Server]:
     with ApiServer() as api:
         made = Server(api, _plugin(api.kubeconfig, "status"))
         made.kubectl("apply", "--server-side", "-f", str(_ROOT / "crds" / "chaffinch.dev_canaryrollouts.yaml"))
-        made.kubectl("wait", "--for=condition=Established", "crd/canaryrollouts.chaffinch.dev")
+        wait_established(made.kubectl)
         uid = made.read("crd", "canaryrollouts.chaffinch.dev")["metadata"]["uid"]
         for resource, obj in hold.objects("system:serviceaccount:chaffinch-system:chaffinch-operator", uid):
             body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}

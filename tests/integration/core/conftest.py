@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
-from chaffinch_operator.errors import KindMissing, Refused
+from chaffinch_operator.errors import ChaffinchError
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, NAMESPACES, Kube
 from chaffinch_operator.settings import Settings
 from cluster.apiserver import ApiServer
 from integration.core.server import OPERATOR, Kubectl, deployment, in_namespace, rollout, until
+
+SETTLE_SECONDS = 60.0
+"""A new CRD and new policies take a second to be in force; on a busy machine, several."""
 
 _numbers = itertools.count()
 
@@ -50,7 +53,11 @@ def hold_installed(api_with_crd: ApiServer) -> HoldState:
     async def install() -> HoldState:
         async with Kube.connect(api_with_crd.kubeconfig) as kube:
             keeper = HoldKeeper(kube, Settings())
-            state = await keeper.ensure()
+
+            async def installed() -> bool:
+                return (await keeper.ensure()).installed
+
+            await until(installed, SETTLE_SECONDS)
             await kube.create(NAMESPACES, {"metadata": {"name": "probe", "labels": {"chaffinch.dev/hold": "enabled"}}})
             changed = in_namespace(deployment(version="2"), "probe")
 
@@ -58,13 +65,13 @@ def hold_installed(api_with_crd: ApiServer) -> HoldState:
                 try:
                     await kube.apply(CANARYROLLOUTS, in_namespace(rollout(), "probe"))
                     answer = await kube.apply(DEPLOYMENTS, changed, dry_run=True)
-                except (KindMissing, Refused):
+                except ChaffinchError:
                     return False  # for a moment after the CRD and the policies are new
                 return bool(answer["spec"].get("paused"))
 
             await kube.apply(DEPLOYMENTS, in_namespace(deployment(), "probe"))
-            await until(held)
-            return state
+            await until(held, SETTLE_SECONDS)
+            return keeper.state
 
     return asyncio.run(install())
 

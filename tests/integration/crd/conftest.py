@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.apiserver import ApiServer, available
+from support.crd import wait_established
 
 ROOT = Path(__file__).parents[3]
 OPERATOR = "system:serviceaccount:chaffinch-system:chaffinch-operator"
@@ -65,7 +66,7 @@ def installed(api: ApiServer) -> Answer:
     """What the one documented command of installing said."""
     kubectl = Kubectl(api.kubectl, api.kubeconfig)
     answer = kubectl("apply", "--server-side", "-k", ROOT / "manifests/overlays/default")
-    kubectl("wait", "--for=condition=Established", "crd/canaryrollouts.chaffinch.dev", "--timeout=30s")
+    wait_established(lambda *asked: kubectl(*asked).out)
     return answer
 
 
