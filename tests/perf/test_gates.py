@@ -99,9 +99,7 @@ def test_cost_of_an_interval() -> None:
     medians = {kind: round(statistics.median(values), 1) for kind, values in raw.items()}
     naive = statistics.median(baseline)
     a_minute = max(medians.values()) * ROLLOUTS * GATES / 1e6
-    goals = [
-        Goal(f"seconds of a core each minute, {ROLLOUTS} rollouts x {GATES} gates of the dearest kind", 60, a_minute)
-    ]
+    goals = [Goal(f"core seconds a minute for {ROLLOUTS} rollouts x {GATES} gates", 60, a_minute)]
     figures.write(
         "gates",
         before,
