@@ -8,12 +8,20 @@ there are skipped with the command that starts one.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 NO_SKIPS = "CHAFFINCH_NO_SKIPS"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_discovery_of_other_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep kubectl from remembering, by address, what an earlier API server on the same port served."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECACHEDIR", str(tmp_path_factory.mktemp("kubectl")))
+        yield
 
 
 def strict() -> bool:
