@@ -1,4 +1,4 @@
-"""The simulations of `make simulations` with fewer runs: every claim of theirs, and that they are what they say."""
+"""The simulations of `perf.simulations` with fewer runs: every claim of theirs, and that they are what they say."""
 
 import json
 import math
