@@ -104,7 +104,7 @@ def test_cost_of_an_interval() -> None:
         "gates",
         before,
         {
-            "what": "evidence, verdict, confidence sequence and sentence of one gate for one more interval, microseconds",
+            "what": "microseconds for one more interval of one gate: evidence, verdict, confidence sequence, sentence",
             "settings": {"intervals": INTERVALS, "rounds": ROUNDS},
             "microseconds": {kind: [round(v, 1) for v in values] for kind, values in raw.items()},
             "baselineMicroseconds": [round(v, 2) for v in baseline],
