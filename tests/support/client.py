@@ -13,6 +13,8 @@ _GOODBYE_SECONDS = 0.25
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Kube]:
     """A client; TLS connections end a moment after aiohttp's session says so, and the loop must still run then."""
-    async with Kube.connect(kubeconfig) as kube:
-        yield kube
-    await asyncio.sleep(_GOODBYE_SECONDS)
+    try:
+        async with Kube.connect(kubeconfig) as kube:
+            yield kube
+    finally:
+        await asyncio.sleep(_GOODBYE_SECONDS)

@@ -29,12 +29,21 @@ class Ground:
     def kubectl(self, *arguments: str | Path, text: str = "") -> str:
         """Run kubectl as administrator."""
         command = [self.api.kubectl, "--kubeconfig", self.api.kubeconfig, *arguments]
-        return subprocess.run(command, input=text, text=True, check=True, capture_output=True, timeout=60).stdout
+        done = subprocess.run(command, input=text, text=True, check=False, capture_output=True, timeout=60)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def _look(self, *arguments: str | Path) -> str:
+        """The same, and nothing when it fails: kubectl does not find what a server that just started does not tell."""
+        try:
+            return self.kubectl(*arguments)
+        except AssertionError:
+            return ""
 
     def install(self) -> None:
         """CRDs, namespace, account, rights."""
         self.kubectl("apply", "--server-side", "-k", ROOT / "crds")
-        wait_established(self.kubectl)
+        wait_established(self._look)
         objects = yaml.safe_load_all(self.kubectl("kustomize", ROOT / "manifests/base"))
         self.kubectl(
             "apply",
