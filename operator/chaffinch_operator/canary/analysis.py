@@ -8,8 +8,8 @@ from chaffinch_operator.canary.evidence import Thresholds
 from chaffinch_operator.canary.flow import Context, blocked, weight_confirmed
 from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
-from chaffinch_operator.canary.model import seconds
 from chaffinch_operator.canary.reasons import Action, Reason
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.status import CanaryRolloutStatus, StepStatus
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chaffinch_operator.canary.model import CanaryRolloutSpec, Gate, LatencySource, PodRestartsSource, seconds
+from chaffinch_operator.canary.model import CanaryRolloutSpec
+from chaffinch_operator.canary.model_gates import Gate, LatencySource, PodRestartsSource
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_stats import CountGate, RateGate
 
 ERRORS_SAFE_BELOW = 0.001
@@ -194,7 +196,7 @@ def _resolve_kind(gate: Gate, naming: Naming) -> ResolvedGate:
             rate=RateGate(
                 max_ratio=float(gate.objective.max_ratio),
                 margin_ratio=float(gate.margin_ratio),
-                dispersion=float(gate.dispersion),
+                dispersion=_dispersion(gate),
             ),
         )
     source = _ratio_source(gate, naming)
@@ -206,9 +208,14 @@ def _count_gate(gate: Gate, source: Source) -> CountGate:
     return CountGate(
         harm_ratio=float(gate.harm_ratio),
         margin_ratio=float(gate.margin_ratio),
-        dispersion=float(gate.dispersion),
+        dispersion=_dispersion(gate),
         safe_below=float(gate.safe_below or default),
     )
+
+
+def _dispersion(gate: Gate) -> float:
+    """As written; Auto stands for 1 until a history is measured."""
+    return 1.0 if gate.dispersion == "Auto" else float(gate.dispersion)
 
 
 def _ratio_source(gate: Gate, naming: Naming) -> Source:

@@ -16,11 +16,12 @@ from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context, weight_confirmed
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
-from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
+from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.observe import observe
 from chaffinch_operator.canary.plan import Operation, finished, plan
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Snapshot
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.errors import Terminal

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chaffinch_operator.canary.model import Model
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
+from chaffinch_operator.canary.schema import Model
 
 Text = Annotated[str, Field(max_length=1024)]
 Short = Annotated[str, Field(max_length=253)]
@@ -104,7 +104,11 @@ class GateStatus(Model):
     log_e_safe: Number = ""
     """Natural log of the evidence of safety; the gate passes at log(1/beta)."""
     dispersion: Number = ""
-    """Over-dispersion by which the evidence is tempered."""
+    """Over-dispersion by which the evidence is tempered; fixed before the first look."""
+    dispersion_source: Short = ""
+    """Where it is from: Spec, History with its extent, or Assumed with the reason why there is no history."""
+    method: Short = ""
+    """Poisson, Fisher (bad shares of a tenth and more) or GroupSequential; fixed before the first look."""
     last_interval_end: Time = ""
     """End of the last interval that was folded in."""
     message: Text = ""
@@ -140,6 +144,23 @@ class HistoryEntry(Model):
     """When it ended."""
     message: Annotated[str, Field(max_length=512)] = ""
     """The numbers that decided."""
+
+
+class AlertStatus(Model):
+    """An alert of Alertmanager that matched spec.alerts during the rollout."""
+
+    fingerprint: Short
+    """Alertmanager's identity of its labels."""
+    name: Short = ""
+    """Its label alertname."""
+    starts_at: Time
+    """When it began to fire; with the fingerprint, what tells a repetition from another alert."""
+    received_at: Time = ""
+    """When the operator was told, or found it by asking."""
+    outcome: Short = ""
+    """Rollback or Pause: asked for, then done by the flow."""
+    message: Annotated[str, Field(max_length=300)] = ""
+    """Its labels that matched, and why this outcome."""
 
 
 class ActionStatus(Model):
@@ -193,6 +214,8 @@ class CanaryRolloutStatus(Model):
     gates: Annotated[list[GateStatus], Field(max_length=12, json_schema_extra=_BY_NAME)] = Field(default=[])
     """What each gate says, and the evidence it has gathered."""
     forecast: Forecast | None = None
+    alerts: Annotated[list[AlertStatus], Field(max_length=5)] = Field(default=[])
+    """Alerts that matched during the present rollout, newest first."""
     last_action: ActionStatus | None = None
     promoted_revisions: Annotated[list[Short], Field(max_length=12)] = Field(default=[])
     """Digests that were promoted, the present stable first."""

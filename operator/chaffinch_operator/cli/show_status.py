@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from chaffinch_operator.canary.clock import elapsed, parse
-from chaffinch_operator.canary.model import Step, seconds
+from chaffinch_operator.canary.model import Step
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.status import Forecast, HistoryEntry, Revision
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import Thresholds, gate_views, thresholds_of

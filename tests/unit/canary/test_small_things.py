@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaffinch_operator.canary import clock, revision
-from chaffinch_operator.canary.model import CanaryRolloutSpec, seconds
+from chaffinch_operator.canary.model import CanaryRolloutSpec
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sizing import canary_replicas, first_weight, weight_at
 from unit.canary.builders import SPEC, merged, template
 

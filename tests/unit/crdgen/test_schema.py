@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import SchemaError
 
-from chaffinch_operator.canary.model import Model, cel
+from chaffinch_operator.canary.schema import Model, cel
 from chaffinch_operator.crdgen.schema import NotStructural, structural, structural_status, walk
 
 Short = Annotated[str, Field(max_length=8)]

@@ -1,0 +1,40 @@
+"""What all models of the API are made of: base class, CEL rules, names, durations and decimals."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+
+
+def seconds(duration: str) -> float:
+    """Parse a duration such as "30s", "5m" or "1h30m" to seconds; ValueError names the text."""
+    parts = _DURATION_PART.findall(duration)
+    if not parts or "".join(a + b for a, b in parts) != duration:
+        raise ValueError(f'"{duration}" is no duration: write it like 30s, 5m or 1h30m')
+    # Whole milliseconds, divided once: 9 * 0.001 is not 0.009, and a bucket boundary must be met exactly.
+    return sum(int(number) * _MILLISECONDS[unit] for number, unit in parts) / 1000
+
+
+def cel(*rules: tuple[str, str]) -> dict[str, Any]:
+    """Schema extra that carries CEL rules as (rule, message)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Duration = Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(ms|s|m|h))+$")]
+Decimal = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?$")]
+Hostname = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Query = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class Model(BaseModel):
+    """Base of all API models: frozen, camelCase on the wire, unknown fields ignored on read."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
