@@ -1,6 +1,6 @@
-"""What happens to a canary under way: new templates, reverts, undo, restart, scaling, lost pods.
+"""What happens to a canary under way: new templates, reverts, undo, restart, scaling, lost and crashed pods.
 
-Four shops tell their stories at once. Their only gate counts restarts, so no load and no Prometheus is needed.
+Five shops tell their stories at once. Their only gate counts restarts, so no load and no Prometheus is needed.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from chaffinch_operator.canary.reasons import Action, Reason
 from support.kubectl import KubectlError
 from support.rollouts import FIRST, Pod, Shop, Street
 from support.stories import together
-from support.timeline import doing
+from support.timeline import Seen, doing
 
 pytestmark = pytest.mark.cluster
 
@@ -130,13 +130,13 @@ class Scaling:
 
 
 def scale(shop: Shop) -> Scaling:
-    """Scale from 3 to 6 by the subresource that an HPA writes to."""
+    """A HorizontalPodAutoscaler, made in mid-canary, takes stable from 3 to 6 pods."""
     before = shop.stable_pods()
     shop.release("v2")
     shop.wait(doing(Action.SHIFT, Reason.ANALYZING, weight=50), 60, "a canary at half the traffic")
     position = shop.timeline.mark()
-    shop.kubectl("scale", "deployment/shop", "--replicas=6")
-    shop.wait_for(lambda: stable_is_ready(shop, 6), 60, "six stable pods")
+    shop.kubectl("autoscale", "deployment", "shop", "--min=6", "--max=6")
+    shop.wait_for(lambda: stable_is_ready(shop, 6), 90, "six stable pods")
     shop.wait_for(lambda: sum(p.ready for p in shop.canary_pods().values()) == 3, 60, "three canary pods")
     after, seen = shop.stable_pods(), shop.timeline.since(position)
     return Scaling(
@@ -179,20 +179,38 @@ def lose_pods(shop: Shop) -> Losses:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """The canary's container ends by itself."""
+
+    rolled_back: Seen
+    pods: tuple[dict[str, Pod], dict[str, Pod]]
+
+
+def crash(shop: Shop) -> Crash:
+    """End the canary's main process; its container is started again."""
+    before = shop.stable_pods()
+    shop.release("v2")
+    shop.wait(at_weight, 60, "a canary with traffic")
+    shop.kubectl("exec", next(iter(shop.canary_pods())), "--", "python3", "-c", "import os; os.kill(1, 15)")
+    return Crash(shop.wait_rolled_back(), (before, shop.stable_pods()))
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
-    """All four."""
+    """All five."""
 
     changes: Changes
     commands: Commands
     scaling: Scaling
     losses: Losses
+    crash: Crash
 
 
 @pytest.fixture(scope="module")
 def records(street: Street) -> Records:
     """All stories, told at once."""
-    changing, commanding, scaling, losing = street.open_all(
-        {"spec": LONG}, {"spec": SHORT}, {"spec": HALF}, {"spec": LONG}
+    changing, commanding, scaling, losing, crashing = street.open_all(
+        {"spec": LONG}, {"spec": SHORT}, {"spec": HALF}, {"spec": LONG}, {"spec": LONG}
     )
     found: dict[str, object] = {}
     together(
@@ -200,6 +218,7 @@ def records(street: Street) -> Records:
         lambda: found.update(scaling=scale(scaling)),
         lambda: found.update(commands=restart_and_undo(commanding)),
         lambda: found.update(losses=lose_pods(losing)),
+        lambda: found.update(crash=crash(crashing)),
     )
     return Records(**found)  # type: ignore[arg-type]
 
@@ -259,3 +278,10 @@ def test_lost_canary_gets_no_traffic_until_it_is_back(records: Records) -> None:
 def test_lost_stable_pod_is_replaced_while_held(records: Records) -> None:
     """The old ReplicaSet of a held target replaces a lost pod."""
     assert records.losses.stable == 3
+
+
+def test_crashed_canary_is_rolled_back(records: Records) -> None:
+    """A canary whose container restarts more often than podRestarts allows is rolled back; stable's pods stay."""
+    message = records.crash.rolled_back.status.last_decision.message
+    assert message.startswith("rolled back: gate restarts: the canary's containers restarted 1 times, 0 allowed")
+    assert records.crash.pods[0] == records.crash.pods[1]
