@@ -16,10 +16,11 @@ import aiohttp
 import pytest
 
 from chaffinch_operator.canary import gates, intake, readings
-from chaffinch_operator.canary.gates import Naming, ResolvedGate
+from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading
+from chaffinch_operator.canary.sources import Classes, Naming
 from chaffinch_operator.ports.prometheus import BadQuery, HttpPrometheus, ProviderUnreachable, Sample
 from cluster.apiserver import free_ports
 from cluster.build import Cache
@@ -261,7 +262,7 @@ async def test_nothing_there_is_no_data_and_no_error(prometheus: HttpPrometheus)
     now = datetime.now(UTC)
     assert await prometheus.instant("never_heard_of_total", now) == []
     reading = intake.read_classes(
-        "errors", gates.Classes("never_heard_of_total", "code", "5", NAMING.by_pod), intake.Reading((), ())
+        "errors", Classes("never_heard_of_total", "code", "5", NAMING.by_pod), intake.Reading((), ())
     )
     assert reading.problem is not None
     assert reading.problem.reason is Reason.NO_DATA

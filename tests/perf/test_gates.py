@@ -12,9 +12,10 @@ from typing import Any
 
 from chaffinch_operator.canary import evidence
 from chaffinch_operator.canary.evidence import Thresholds
-from chaffinch_operator.canary.gates import Naming, ResolvedGate, resolve
+from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.snapshot import ArmReading, GateReading, IntervalReading
+from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import GateStatus
 from perf import figures
 from perf.figures import Goal

@@ -14,10 +14,11 @@ from typing import Any
 
 from chaffinch_operator.canary import clock, evidence, readings
 from chaffinch_operator.canary.evidence import Thresholds
-from chaffinch_operator.canary.gates import Naming, ResolvedGate, resolve
+from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
+from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus, GateStatus
 from chaffinch_operator.names import canary_name
 from chaffinch_operator.ports.prometheus import PrometheusServers

@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaffinch_operator.canary.gates import Arms, Buckets, Classes, Pair
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading, Blocker, GateReading
+from chaffinch_operator.canary.sources import Arms, Buckets, Classes, Pair
 from chaffinch_operator.conditions import cut
 
 Labels = tuple[tuple[str, str], ...]

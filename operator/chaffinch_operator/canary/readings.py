@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from chaffinch_operator.canary import clock, intake
-from chaffinch_operator.canary.gates import Buckets, Classes, Pair, ResolvedGate, Source
+from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.intake import NotCounterError, Reading, Series
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Blocker, GateReading, IntervalReading
+from chaffinch_operator.canary.sources import Buckets, Classes, Pair, Source
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.ports.prometheus import BadQuery, Prometheus, ProviderUnreachable
 

@@ -23,6 +23,7 @@ from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Snapshot
+from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.errors import Terminal
 from chaffinch_operator.events import Event, emit
@@ -101,9 +102,7 @@ class Reconciler:
         snap = await observe(self.kube, self.hold, body, spec, now)
         stable = status.stable or (snap.target.running.revision if snap.target and snap.target.running else None)
         prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
-        naming = gates.Naming(
-            snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58]
-        )
+        naming = Naming(snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58])
         resolved = () if snap.deleting else gates.resolve(spec, naming)
         context = Context(spec, status, snap, resolved, now)
         return replace(context, snap=await self._with_metrics(context))

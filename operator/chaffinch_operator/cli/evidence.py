@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaffinch_operator.canary.gates import COUNTING, Kind, Naming, ResolvedGate, number_of_tests, resolve
+from chaffinch_operator.canary.gates import COUNTING, Kind, ResolvedGate, number_of_tests, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Verdict
+from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import Counts, GateStatus
 from chaffinch_operator.cli.rollout import Rollout
 from chaffinch_operator.cli.words import number

@@ -15,7 +15,7 @@ from typing import Any
 from chaffinch_operator.canary import clock, revision
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context
-from chaffinch_operator.canary.gates import Naming, ResolvedGate, resolve
+from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.plan import Operation, plan
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
@@ -33,6 +33,7 @@ from chaffinch_operator.canary.snapshot import (
     Snapshot,
     Target,
 )
+from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import (
     CanaryRolloutStatus,
     DecisionStatus,

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from chaffinch_operator.canary.gates import (
-    Buckets,
-    Classes,
     Kind,
-    Naming,
-    Pair,
     ResolvedGate,
     number_of_tests,
     resolve,
 )
 from chaffinch_operator.canary.model import CanaryRolloutSpec
+from chaffinch_operator.canary.sources import Buckets, Classes, Naming, Pair
 from unit.canary.builders import NAMING, SPEC, merged
 
 BY_REPLICAS: dict[str, Any] = {"gatewayAPI": None, "replicas": {}}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaffinch_operator.canary.gates import Buckets, Classes, Pair
 from chaffinch_operator.canary.intake import (
     NotCounterError,
     Reading,
@@ -23,6 +22,7 @@ from chaffinch_operator.canary.intake import (
 )
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading, GateReading
+from chaffinch_operator.canary.sources import Buckets, Classes, Pair
 from unit.canary.builders import NAMING
 
 PAIR = Pair("bad_total", "all_total", NAMING.by_pod)
