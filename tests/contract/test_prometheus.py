@@ -257,6 +257,40 @@ async def test_the_stand_in_answers_a_vector_as_prometheus_does(
     assert real == told == [Sample({"pod": "web-1-a"}, 7.0)]
 
 
+async def test_the_stand_in_answers_a_range_as_prometheus_does(
+    exporter: Exporter, prometheus: HttpPrometheus, stand_in: Callable[[fake_prometheus.Answer], HttpPrometheus]
+) -> None:
+    """A range is the instant answers on its grid: from both, and a moment without a value is left out."""
+    query, step = "sum by (pod) (ranged_total)", timedelta(seconds=0.5)
+    exporter.text = 'ranged_total{pod="web-1-a"} 2\n'
+    start = await scraped(prometheus, query, 2) - 2 * step
+    exporter.text = 'ranged_total{pod="web-1-a"} 9\n'
+    end = await scraped(prometheus, query, 9)
+    grid = [start + k * step for k in range(int((end - start) / step) + 1)]
+    told = {at.timestamp(): await prometheus.instant(query, at) for at in grid}
+
+    def remembered(_: str, at: float) -> fake_prometheus.Reply:
+        nearest = min(told, key=lambda known: abs(known - at))
+        return fake_prometheus.vector(*((s.labels, f"{s.value:g}") for s in told[nearest]))(query, at)
+
+    real = await prometheus.range(query, start, end, step)
+    alike = await stand_in(remembered).range(query, start, end, step)
+    expected = [(round(at, 3), samples[0].value) for at, samples in told.items() if samples]
+    assert 0 < len(expected) < len(grid)
+    for streams in (real, alike):
+        assert [s.labels for s in streams] == [{"pod": "web-1-a"}]
+        assert [(round(at, 3), value) for at, value in streams[0].points] == expected
+
+
+async def test_a_range_that_cannot_be_evaluated_is_a_bad_query(prometheus: HttpPrometheus) -> None:
+    """So is one of more points than Prometheus gives."""
+    now = datetime.now(UTC)
+    with pytest.raises(BadQuery, match="parse error"):
+        await prometheus.range("up{", now, now, timedelta(seconds=1))
+    with pytest.raises(BadQuery, match="maximum resolution"):
+        await prometheus.range("up", now - timedelta(days=9), now, timedelta(seconds=1))
+
+
 async def test_nothing_there_is_no_data_and_no_error(prometheus: HttpPrometheus) -> None:
     """A query that matches nothing is an empty vector: the gate says NoData."""
     now = datetime.now(UTC)

@@ -107,7 +107,26 @@ class FakePrometheus:
         name = path.strip("/").partition("/")[0]
         self.asked[name] += 1
         fields = urllib.parse.parse_qs(form.decode())
-        return self._answers.get(name, EMPTY)(fields["query"][0], float(fields.get("time", [str(time.time())])[0]))
+        answer, query = self._answers.get(name, EMPTY), fields["query"][0]
+        if path.endswith("/query_range"):
+            return matrix(answer, query, *(float(fields[key][0]) for key in ("start", "end", "step")))
+        return answer(query, float(fields.get("time", [str(time.time())])[0]))
+
+
+def matrix(answer: Answer, query: str, start: float, end: float, step: float) -> Reply:
+    """An answer at every point of a grid, put together as query_range does; the first that is no vector as it is."""
+    found: dict[str, tuple[Labels, list[Any]]] = {}
+    for k in range(int((end - start) / step + 1e-9) + 1):
+        at = start + k * step
+        reply = answer(query, at)
+        told = json.loads(reply.body).get("data") if reply.status == 200 and reply.kind == "application/json" else None
+        if told is None or told["resultType"] != "vector":
+            return reply
+        for series in told["result"]:
+            labels = series["metric"]
+            found.setdefault(json.dumps(labels, sort_keys=True), (labels, []))[1].append([at, series["value"][1]])
+    result = [{"metric": labels, "values": values} for labels, values in found.values()]
+    return data("matrix", result)(query, end)
 
 
 def _handler(server: FakePrometheus) -> type[BaseHTTPRequestHandler]:

@@ -1,4 +1,4 @@
-"""Port to Prometheus and stores that speak its API: instant queries, nothing else.
+"""Port to Prometheus and stores that speak its API: instant queries, and ranges for what was before a rollout.
 
 Equal queries of many rollouts at one moment are asked once. No retries here: the next interval asks again.
 """
@@ -8,7 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -45,11 +45,24 @@ class Sample:
     """May be NaN or infinite, as Prometheus sent it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One series of a range."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+    """Seconds since the epoch and value, only where there is one."""
+
+
 class Prometheus(Protocol):
     """What gates need of a metrics store."""
 
     async def instant(self, query: str, at: datetime) -> list[Sample]:
         """Evaluate a query at a moment (aware, UTC). Raises ProviderUnreachable or BadQuery."""
+        ...
+
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
+        """Evaluate a query at start, start + step, ... up to end. Raises ProviderUnreachable or BadQuery."""
         ...
 
 
@@ -65,6 +78,7 @@ class HttpPrometheus:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._url = f"{address.rstrip('/')}/api/v1/query"
+        self._range_url = f"{self._url}_range"
         self._address = address
         self._session = session
         self._seconds = seconds
@@ -83,24 +97,34 @@ class HttpPrometheus:
                 self._asked.popitem(last=False)
         return await asyncio.shield(task)
 
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
+        """Evaluate a query on a grid; asked once before a rollout, so nothing is remembered."""
+        times = {"start": f"{start.timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
+        form = {"query": query, **times, "step": f"{step.total_seconds():g}", "timeout": f"{self._seconds:g}s"}
+        return parse_matrix(await self._post(self._range_url, form))
+
     def _forget_failure(self, key: tuple[str, float], task: asyncio.Task[list[Sample]]) -> None:
         if (task.cancelled() or task.exception() is not None) and self._asked.get(key) is task:
             del self._asked[key]
 
     async def _ask(self, query: str, at: datetime) -> list[Sample]:
         form = {"query": query, "time": f"{at.timestamp():.3f}", "timeout": f"{self._seconds:g}s"}
+        return parse_vector(await self._post(self._url, form))
+
+    async def _post(self, url: str, form: Mapping[str, str]) -> object:
+        """The `data` of the answer."""
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._session.post(self._url, data=form, headers=self._headers, allow_redirects=False) as response,
+                self._session.post(url, data=form, headers=self._headers, allow_redirects=False) as response,
             ):
-                return self._samples(response.status, await _bounded(response))
+                return self._data(response.status, await _bounded(response))
         except TimeoutError as error:
             raise ProviderUnreachable(f"{self._address} did not answer within {self._seconds:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ProviderUnreachable(f"{self._address}: {error}") from error
 
-    def _samples(self, status: int, raw: bytes) -> list[Sample]:
+    def _data(self, status: int, raw: bytes) -> object:
         if status in {401, 403}:
             raise ProviderUnreachable(
                 f"{self._address} wants credentials (HTTP {status}), of which there are none: "
@@ -116,7 +140,7 @@ class HttpPrometheus:
         if body["status"] == "error":
             text = f"{body.get('errorType', 'error')}: {body.get('error', '')}"
             raise BadQuery(text) if status in {400, 422} else ProviderUnreachable(f"{self._address}: {text}")
-        return parse_vector(body.get("data"))
+        return body.get("data")
 
 
 class PrometheusServers:
@@ -163,6 +187,20 @@ def parse_vector(data: object) -> list[Sample]:
         return [Sample(labels=dict(series["metric"]), value=float(series["value"][1])) for series in data["result"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadQuery("the result has series without a plain value: native histograms are not read") from error
+
+
+def parse_matrix(data: object) -> list[Stream]:
+    """Read the `data` of an answer to a range; BadQuery unless it is a matrix of plain samples."""
+    kind = data.get("resultType") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or kind != "matrix":
+        raise BadQuery(f"the result is a {kind or 'nothing known'}, not a matrix: select raw counters")
+    try:
+        return [
+            Stream(labels=dict(series["metric"]), points=tuple((float(at), float(v)) for at, v in series["values"]))
+            for series in data["result"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadQuery("the result has series without plain values: native histograms are not read") from error
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading
-from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Sample
+from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Sample, Stream
+from support.ranges import by_instants
 from unit.canary.builders import NAMING, NOW, RESTARTS, SPEC, merged, moment
 
 STABLE, CANARY = "web-hv1-a", "web-canary-b"
@@ -43,6 +44,10 @@ class Server:
             raise ProviderUnreachable("no answer")
         seconds = (at - NOW).total_seconds()
         return [Sample(labels, rate * seconds) for labels, rate in self.answers.get(query, [])]
+
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
+        """The same on a grid."""
+        return await by_instants(self.instant, query, start, end, step)
 
 
 def arms(canary: float, stable: float, **labels: str) -> list[tuple[dict[str, str], float]]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,7 @@ from chaffinch_operator.ports.prometheus import (
     PrometheusServers,
     ProviderUnreachable,
     Sample,
+    Stream,
     parse_vector,
 )
 
@@ -61,6 +62,7 @@ async def server() -> AsyncIterator[Server]:
     it = Server()
     app = web.Application()
     app.router.add_post("/api/v1/query", it.query)
+    app.router.add_post("/api/v1/query_range", it.query)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -153,6 +155,41 @@ async def test_a_page_that_is_no_prometheus(port: HttpPrometheus, server: Server
     server.answer = b"<html>"
     with pytest.raises(ProviderUnreachable, match="check the address"):
         await port.instant("up", AT)
+
+
+def matrix(*values: Any) -> bytes:
+    """The answer to a range, with one series of these values."""
+    result = [{"metric": {"pod": "web-1"}, "values": list(values)}] if values else []
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
+
+
+async def on_a_grid(port: HttpPrometheus) -> list[Stream]:
+    """A minute in two steps."""
+    return await port.range("up", AT, AT + timedelta(minutes=1), timedelta(seconds=30))
+
+
+async def test_a_range_comes_with_the_moments_of_its_values(port: HttpPrometheus, server: Server) -> None:
+    """Whole grid in one request; a moment without a value is not there."""
+    server.answer = matrix([1767312000, "1"], [1767312060, "3"])
+    assert await on_a_grid(port) == [Stream({"pod": "web-1"}, ((1767312000.0, 1.0), (1767312060.0, 3.0)))]
+    times = {"start": "1767312000.000", "end": "1767312060.000", "step": "30", "timeout": "5s"}
+    assert server.asked == [{"query": "up", **times}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (json.dumps(VECTOR).encode(), "a vector, not a matrix"),
+        (b'{"status": "success"}', "nothing known, not a matrix"),
+        (matrix("odd"), "without plain values"),
+        (b'{"status": "error", "errorType": "bad_data", "error": "too many points"}', "too many points"),
+    ],
+)
+async def test_what_is_no_range_is_refused(port: HttpPrometheus, server: Server, answer: bytes, text: str) -> None:
+    """Nothing is made up."""
+    server.status, server.answer = 400 if b"error" in answer else 200, answer
+    with pytest.raises(BadQuery, match=text):
+        await on_a_grid(port)
 
 
 async def test_an_endless_answer_is_cut_off(
