@@ -12,6 +12,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("chaffinch")  # no test is timed: these machines are shared
+settings.load_profile("chaffinch")
 
 NO_SKIPS = "CHAFFINCH_NO_SKIPS"
 
