@@ -23,6 +23,11 @@ _MEANINGS = {
     Verdict.INCONCLUSIVE: "neither harm nor safety is proven yet",
     Verdict.NO_DATA: "there is no usable data, so nothing is concluded",
 }
+_METHODS = {
+    "Poisson": "by the Poisson factor",
+    "Fisher": "by the Fisher factor, which is exact at high bad shares",
+    "GroupSequential": "at planned looks (group sequential)",
+}
 _MOVES_ON = {
     Action.START: "Next, the canary's pods become ready and get the first step's weight.",
     Action.PROMOTE: "Next, the Deployment rolls to the candidate; the canary keeps its share until that is done.",
@@ -49,6 +54,10 @@ def _paragraphs(rollout: Rollout, look: Look) -> Iterator[RenderableType]:
         yield _gate_title(view, look)
         for sentence in gate_sentences(view, thresholds):
             yield Padding(Text(sentence), (0, 0, 0, 4), expand=False)
+    if alerts := list(alert_sentences(rollout, look)):
+        yield Text()
+        yield Text("Alerts", style="bold")
+        yield from (Text(sentence) for sentence in alerts)
     yield Text()
     yield Text("What happens next", style="bold")
     yield from (Text(sentence) for sentence in next_sentences(rollout, look))
@@ -85,6 +94,8 @@ def gate_sentences(view: GateView, thresholds: Thresholds | None) -> Iterator[st
     yield _sentence(counts)
     if view.ratio is not None and view.interval is not None:
         yield _ratio_sentence(view, thresholds)
+    if how := _how(view):
+        yield how
     if view.harm and thresholds:
         yield harm_sentence(view, view.harm, thresholds)
     if view.safe and thresholds and view.verdict is not Verdict.FAIL:
@@ -95,6 +106,25 @@ def _ratio_sentence(view: GateView, thresholds: Thresholds | None) -> str:
     what = "Its share of bad requests" if view.kind is Kind.OBJECTIVE else "The canary's bad share"
     level = f"with confidence {words.percent(1.0 - thresholds.alpha)}, " if thresholds else ""
     return f"{what} is {estimate(view)}; {level}whenever one looks, it lies in {confidence(view)}."
+
+
+def _how(view: GateView) -> str:
+    """By which method it is judged, how much evidence is tempered, and where that number is from."""
+    status = view.status
+    method = _METHODS.get(status.method, f"by {status.method}" if status.method else "")
+    source = f" ({status.dispersion_source})" if status.dispersion_source else ""
+    tempered = f"with dispersion {status.dispersion}{source}" if status.dispersion else ""
+    how = ", ".join(part for part in (method, tempered) if part)
+    return f"Judged {how}." if how else ""
+
+
+def alert_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
+    """The alerts that matched during the rollout, newest first, and what each asked for."""
+    for alert in rollout.status.alerts:
+        began = f", began {words.duration(elapsed(alert.starts_at, look.now))} ago" if alert.starts_at else ""
+        asked = f", asks for {alert.outcome}" if alert.outcome else ""
+        said = f": {alert.message}" if alert.message else ""
+        yield _sentence(f"{alert.name or alert.fingerprint}{began}{asked}{said}")
 
 
 def harm_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:

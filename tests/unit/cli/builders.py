@@ -45,6 +45,9 @@ ERRORS = gate(
     pValue="0.4",
     logEHarm="0.7",
     logESafe="-0.4",
+    dispersion="1.8",
+    dispersionSource="History: 2h of 240 steps, two halves of its pods, blocks of 90s",
+    method="Poisson",
     message="errors: canary 14 of 1,310 (1.07 %), stable 96 of 12,040 (0.80 %): 1.3x, p = 0.4",
 )
 ERRORS_FAILED = gate(

@@ -64,6 +64,21 @@ _STATUSES: dict[str, dict[str, Any] | None] = {
     "rejected": rejected(history=_HISTORY),
     "at_rest": at_rest(history=_HISTORY),
     "unseen": None,
+    "alerted": status(
+        "Pause",
+        "Paused",
+        "an alert is firing",
+        alerts=[
+            {
+                "fingerprint": "9f8e7d6c5b4a3210",
+                "name": "CheckoutErrors",
+                "startsAt": ago(minutes=2),
+                "receivedAt": ago(minutes=1),
+                "outcome": "Pause",
+                "message": 'alertname="CheckoutErrors" matches; no label points at the canary',
+            }
+        ],
+    ),
     "shifting": status(
         "Shift",
         "StepWeight",
