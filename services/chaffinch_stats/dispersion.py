@@ -13,9 +13,9 @@ with the variance of single minutes 22 % are rolled back, with phi as measured, 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chaffinch_stats.counts import Interval, Method
+from chaffinch_stats.counts import ArmCounts, Interval, Method
 
 MIN_INTERVALS = 60
 """Fewer intervals with events in both arms' traffic are no history."""
@@ -84,6 +84,48 @@ def blocked(history: Sequence[Interval], block_intervals: int, method: Method = 
     if not 1 <= block_intervals <= max(1, len(terms)):
         raise ValueError(f"block_intervals must be 1 to {len(terms)}, got {block_intervals}")
     return _blocked(terms, block_intervals) if terms else 1.0
+
+
+def from_one_arm(history: Sequence[ArmCounts | None], method: Method = "Poisson") -> Dispersion:
+    """Return the dispersion of a history of one arm: each block against the next one, as if they were two arms.
+
+    Of block lengths 1, 2, 4, ... that leave MIN_BLOCKS pairs with events the one with the largest variance counts. What
+    moves both arms alike, such as the time of day, is taken for noise of one arm, so evidence is tempered more than it
+    must be; noise that lasts longer than the longest block is seen in part. Measured on two hours of minutes: noise
+    without memory up to sigma 0.5 leaves 1 to 2 % false alarms where 5 % are stated (without tempering 32 %), an
+    autocorrelation of 0.8 at sigma 0.3 8 % (without 35 %; from two arms 3 %).
+
+    Args:
+        history: shape (intervals,), consecutive intervals of one length; None where the arm was not seen.
+        method: which variance counting explains, as for `estimate`.
+
+    Returns:
+        `blocks` are pairs of blocks; the autocorrelation is not estimated and told as 1. Sufficient: MIN_INTERVALS
+        pairs of neighbouring blocks tell of a difference.
+
+    """
+    seen = sum(1 for arm in history if arm is not None)
+    length, best, enough = 1, Dispersion(1.0, 1.0, 1, 0, seen, 1.0, sufficient=False), False
+    while len(terms := [_term(pair, method) for pair in _neighbours(history, length) if _tells(pair)]) >= MIN_BLOCKS:
+        enough = enough or len(terms) >= MIN_INTERVALS
+        measured = _blocked(terms, 1)
+        if best.blocks == 0 or measured > best.measured:
+            best = Dispersion(max(1.0, measured), measured, length, len(terms), seen, 1.0, sufficient=False)
+        length *= 2
+    return replace(best, sufficient=enough)
+
+
+def _neighbours(history: Sequence[ArmCounts | None], length: int) -> list[Interval]:
+    """Return the pairs of adjacent blocks; a block with a part that was not seen has none."""
+    blocks = [_sum(history[k : k + length]) for k in range(0, len(history) - length + 1, length)]
+    return [Interval(one, other) for one, other in itertools.pairwise(blocks) if one is not None and other is not None]
+
+
+def _sum(arms: Sequence[ArmCounts | None]) -> ArmCounts | None:
+    seen = [arm for arm in arms if arm is not None]
+    if len(seen) < len(arms):
+        return None
+    return ArmCounts(sum(arm.bad for arm in seen), sum(arm.total for arm in seen))
 
 
 def _tells(interval: Interval) -> bool:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaffinch_operator.canary import evidence
-from chaffinch_operator.canary.evidence import Thresholds
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
+from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.snapshot import ArmReading, GateReading, IntervalReading
 from chaffinch_operator.canary.sources import Naming

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chaffinch_operator.canary import clock, evidence, readings
-from chaffinch_operator.canary.evidence import Thresholds
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
+from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
@@ -52,11 +52,17 @@ def replay(
     target = spec.target_ref.name
     gates = resolve(spec, Naming(namespace, name, f"{target}-{stable.hash}-", f"{canary_name(target)}-"))
     found = asyncio.run(_read(spec, gates, intervals(spec, last)))
-    folded: tuple[GateStatus, ...] = ()
+    folded = tuple(_as_calibrated(gate) for gate in last.gates)
     for reading in found:
         at_the_time = next(s for s in course if _at(s.interval_end) >= reading.end)
         folded = _fold(spec, gates, folded, reading, at_the_time)
     return list(folded)
+
+
+def _as_calibrated(gate: GateStatus) -> GateStatus:
+    """What was fixed before the first look, and no evidence."""
+    kept = {"name", "design", "dispersion", "dispersion_source", "method"}
+    return GateStatus.model_validate(gate.model_dump(include=kept))
 
 
 def intervals(spec: CanaryRolloutSpec, last: CanaryRolloutStatus) -> list[tuple[datetime, datetime]]:

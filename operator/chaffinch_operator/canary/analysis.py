@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chaffinch_operator.canary import clock, evidence, record
-from chaffinch_operator.canary.evidence import Thresholds
 from chaffinch_operator.canary.flow import Context, blocked, weight_confirmed
 from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
+from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.reasons import Action, Reason
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chaffinch_operator.canary import clock, evidence, record, requests
+from chaffinch_operator.canary import calibration, clock, evidence, record, requests
 from chaffinch_operator.canary.analysis import analyse
 from chaffinch_operator.canary.flow import (
     Context,
@@ -55,9 +55,19 @@ def _next(c: Context) -> CanaryRolloutStatus:
     c = requests.answer(c)
     if c.suspended:
         return c.status
-    if (c.action in IN_FLIGHT) and (ended := _mid_flight(c)):
-        return ended
+    if c.action in IN_FLIGHT:
+        if ended := _mid_flight(c):
+            return ended
+        c = replace(c, status=_calibrated(c))
     return _HANDLERS[c.action](c)
+
+
+def _calibrated(c: Context) -> CanaryRolloutStatus:
+    """What was found in the past of stable is written before the first look, and then stays."""
+    if not c.snap.calibrations:
+        return c.status
+    gates = calibration.record(c.gates, c.status.gates, c.snap.calibrations)
+    return c.status.model_copy(update={"gates": list(gates)})
 
 
 # at rest

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chaffinch_operator.canary import clock
+from chaffinch_operator.canary import calibration, clock
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Forecast, GateStatus
@@ -22,7 +22,12 @@ def forecast(gates: Sequence[ResolvedGate], status: CanaryRolloutStatus, beta: f
     share = step.canary_requests / step.total_requests
     statuses = {g.name: g for g in status.gates}
     needed = max(
-        (_still_needed(g, statuses[g.name], share, beta) for g in gates if g.acting and g.name in statuses), default=0.0
+        (
+            _still_needed(calibration.settled(g, statuses[g.name]), statuses[g.name], share, beta)
+            for g in gates
+            if g.acting and g.name in statuses
+        ),
+        default=0.0,
     )
     if math.isinf(needed):
         return None

@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.model_gates import Gate, PodRestartsSource
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sources import Buckets, Naming, Pair, Source, ratio_source
 from chaffinch_stats import CountGate, RateGate
 
@@ -41,6 +42,10 @@ class ResolvedGate:
     count: CountGate | None = None
     rate: RateGate | None = None
     max_restarts: int = 0
+    auto: bool = False
+    """Its dispersion is to be measured; until then the gate has 1."""
+    history_seconds: float = 0.0
+    """How much history that takes."""
 
     @property
     def acting(self) -> bool:
@@ -89,9 +94,11 @@ def _split_problem(spec: CanaryRolloutSpec, gate: ResolvedGate, resolved: Sequen
 
 def _resolve(gate: Gate, naming: Naming) -> ResolvedGate:
     try:
-        return _resolve_kind(gate, naming)
+        resolved = _resolve_kind(gate, naming)
     except ValueError as problem:
         raise ValueError(f"spec.analysis.gates[{gate.name}]: {_as_in_spec(str(problem))}") from problem
+    auto, history = gate.dispersion == "Auto", seconds(gate.min_baseline_history)
+    return replace(resolved, auto=auto, history_seconds=history)
 
 
 def _as_in_spec(text: str) -> str:
@@ -136,5 +143,5 @@ def _count_gate(gate: Gate, source: Source) -> CountGate:
 
 
 def _dispersion(gate: Gate) -> float:
-    """As written; Auto stands for 1 until a history is measured."""
+    """As written; 1 for Auto, until `calibration` has fixed it."""
     return 1.0 if gate.dispersion == "Auto" else float(gate.dispersion)

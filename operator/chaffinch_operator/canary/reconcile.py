@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from chaffinch_operator import names
-from chaffinch_operator.canary import clock, gates, readings
+from chaffinch_operator.canary import calibration, clock, gates, history, readings
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context, weight_confirmed
@@ -114,13 +114,25 @@ class Reconciler:
         if provider is None:
             return replace(snap, intervals=readings.unasked(readings.due(c.spec, c.status, c.now)))
         prometheus = self.prometheus(provider.prometheus.address)
+        if c.action in _JUDGED and calibration.unfixed(c.gates, c.status.gates):
+            return await self._with_history(c, prometheus)
         if c.action in _JUDGED:
             intervals, problem = await readings.read(prometheus, c.gates, readings.due(c.spec, c.status, c.now))
             return replace(snap, intervals=intervals, provider_problem=problem)
         about_to_start = c.action in {Action.IDLE, Action.WAIT, Action.REJECTED, Action.START, Action.ABANDON}
         if about_to_start and snap.target is not None and snap.target.paused:
-            return replace(snap, provider_problem=await readings.preflight(prometheus, c.gates, c.now))
+            problem = await readings.preflight(prometheus, c.gates, c.now)
+            if problem is None and c.action is Action.START:
+                return await self._with_history(c, prometheus)
+            return replace(snap, provider_problem=problem)
         return snap
+
+    async def _with_history(self, c: Context, prometheus: Prometheus) -> Snapshot:
+        """What gates take from the time before the candidate, once: no interval is read before it is in status."""
+        since = clock.parse(c.status.candidate_since) or c.now
+        unfixed = calibration.unfixed(c.gates, c.status.gates)
+        found, problem = await history.calibrations(prometheus, c.spec, unfixed, since)
+        return replace(c.snap, calibrations=found, provider_problem=problem)
 
     async def _refuse(self, body: Mapping[str, Any], before: CanaryRolloutStatus, message: str) -> Outcome:
         """The spec cannot be read: say so, change nothing, and do not stand in the way of a deletion."""

@@ -152,6 +152,19 @@ class IntervalReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a gate takes from the time before the candidate: fixed before its first look."""
+
+    gate: str
+    dispersion: str
+    """At least 1, as status has it: what is used is what is written."""
+    source: str
+    """Spec, History with its extent, or Assumed with the reason and the way out."""
+    method: str
+    """Poisson, Fisher or GroupSequential; empty for a gate that has no choice."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that one decision is made from, besides spec, status and the time."""
 
@@ -173,5 +186,7 @@ class Snapshot:
     held: bool = True
     """The API server holds changed templates of the target."""
     intervals: tuple[IntervalReading, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    """Of gates that had none yet."""
     provider_problem: Blocker | None = None
     labels: Mapping[str, str] = field(default_factory=dict)

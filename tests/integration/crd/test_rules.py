@@ -40,6 +40,11 @@ def analysis(**fields: Any) -> Spec:
     return spec(analysis={"provider": PROMETHEUS, **fields})
 
 
+def planned(**fields: Any) -> Spec:
+    """A valid spec with these fields of a group sequential plan."""
+    return analysis(mode="GroupSequential", groupSequential=fields)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A rule, named by where it stands and what it says; `old` is there before, for rules about changes."""
@@ -56,6 +61,7 @@ class Case:
         return self.path, self.message
 
 
+PLANNED: Spec = {"mode": "GroupSequential", "groupSequential": {"looks": 5}}
 OBJECTIVE = {"bad": "b", "total": "t", "maxRatio": "0.01"}
 CASES = (
     Case(
@@ -144,6 +150,24 @@ CASES = (
         refused=(analysis(interval="999ms"), analysis(interval="1h1s")),
     ),
     Case(
+        "spec.analysis",
+        "analysis.groupSequential needs analysis.mode: GroupSequential",
+        accepted=(analysis(**PLANNED), analysis(mode="GroupSequential"), analysis(mode="Anytime")),
+        refused=(analysis(groupSequential={}), analysis(mode="Anytime", groupSequential={"looks": 5})),
+    ),
+    Case(
+        "spec.analysis.groupSequential",
+        'groupSequential.detectRatio must exceed 1, such as "1.5"',
+        accepted=(planned(detectRatio="1.01"),),
+        refused=(planned(detectRatio="1"), planned(detectRatio="0.5")),
+    ),
+    Case(
+        "spec.analysis.groupSequential",
+        'groupSequential.power must lie in [0.5, 1), such as "0.9"',
+        accepted=(planned(power="0.5"), planned(power="0.99")),
+        refused=(planned(power="0.49"), planned(power="1")),
+    ),
+    Case(
         "spec.analysis.gates[]",
         "a gate has exactly one of ratio, latency, objective, sampleRatio, podRestarts and template",
         accepted=(
@@ -168,9 +192,9 @@ CASES = (
     ),
     Case(
         "spec.analysis.gates[]",
-        'dispersion must be at least "1"',
-        accepted=(gate(dispersion="1"), gate(dispersion="1.8")),
-        refused=(gate(dispersion="0.99"),),
+        'dispersion must be Auto, or at least "1"',
+        accepted=(gate(dispersion="1"), gate(dispersion="1.8"), gate(dispersion="Auto")),
+        refused=(gate(dispersion="0.99"), gate(dispersion="0")),
     ),
     Case(
         "spec.analysis.gates[]",

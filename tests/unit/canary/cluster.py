@@ -274,6 +274,9 @@ class Counters:
     away: bool = False
     bad: str = ""
     asked: list[tuple[str, datetime]] = field(default_factory=list)
+    forgetful: bool = False
+    """It does not answer about the past."""
+    ranges: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     async def instant(self, query: str, at: datetime) -> list[Sample]:
         """The raw counters by pod, as they were."""
@@ -292,6 +295,9 @@ class Counters:
 
     async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
         """The same on a grid; the shop opened at NOW."""
+        if self.forgetful:
+            raise ProviderUnreachable("http://prometheus:9090 did not answer about the past")
+        self.ranges.append((start, end))
         return await by_instants(self.instant, query, start, end, step, born=NOW)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from chaffinch_operator.canary import evidence
-from chaffinch_operator.canary.evidence import Thresholds, fold, judge_restarts
+from chaffinch_operator.canary.evidence import fold, judge_restarts
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
+from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason, Verdict
 from chaffinch_operator.canary.snapshot import ArmReading, Blocker, GateReading, IntervalReading

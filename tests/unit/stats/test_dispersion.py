@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from chaffinch_stats import CountGate, Interval, dispersion, harm_threshold
+from chaffinch_stats import ArmCounts, CountGate, Interval, dispersion, harm_threshold
 from unit.stats import vector_engine
 from unit.stats.builders import interval
 from unit.stats.noise import history, lognormal
@@ -113,3 +113,45 @@ def test_two_hours_of_history_restore_alpha(sigma: float, memory: float) -> None
         shares.append(vector_engine.ever(vector_engine.log_mean(logs), harm_threshold(1, 0.05)) / 2000)
     assert shares[0] <= 0.05
     assert shares[1] >= 0.95
+
+
+def one_arm(sigma: float, memory: float, intervals: int, seed: int = 7) -> list[ArmCounts | None]:
+    """One arm of such a history."""
+    return [seen.canary for seen in history(np.random.default_rng(seed), intervals, sigma, memory)]
+
+
+def test_one_arm_of_pure_chance_is_hardly_tempered() -> None:
+    """The largest of several measured variances is a little above one."""
+    assert 1.0 <= dispersion.from_one_arm(one_arm(0.0, 0.0, 240)).phi < 1.9
+
+
+@pytest.mark.parametrize(("sigma", "least"), [(0.2, 1.37), (0.3, 1.81), (0.5, 3.12)])
+def test_noise_without_memory_is_seen_in_one_arm(sigma: float, least: float) -> None:
+    """A long history of one arm shows at least the phi of two, less sampling error of 5 %."""
+    found = dispersion.from_one_arm(one_arm(sigma, 0.0, 4_000))
+    assert found.sufficient
+    assert found.phi >= 0.95 * least
+
+
+def test_a_drift_of_the_base_rate_counts_as_noise() -> None:
+    """One arm cannot tell it from noise of its own: conservative."""
+    climbing: list[ArmCounts | None] = [ArmCounts(10 + k, 1000) for k in range(240)]
+    assert dispersion.from_one_arm(climbing).phi > 3.0
+
+
+def test_a_block_with_a_gap_is_no_block() -> None:
+    """What was not seen is neither nothing nor joined with what came after."""
+    arm = ArmCounts(10, 1000)
+    assert dispersion.from_one_arm([arm, None] * 240).intervals == 240
+    assert dispersion.from_one_arm([arm, None] * 240).blocks == 0
+    assert not dispersion.from_one_arm([arm, None] * 240).sufficient
+    halves: list[ArmCounts | None] = [*[arm] * 40, None, *[ArmCounts(40, 1000)] * 40]
+    assert dispersion.from_one_arm(halves).measured == 0.0
+
+
+@pytest.mark.parametrize("steps", [0, 1, 13, 60])
+def test_a_short_history_of_one_arm_is_not_sufficient(steps: int) -> None:
+    """Sixty pairs with events it must be."""
+    found = dispersion.from_one_arm(one_arm(0.3, 0.0, steps))
+    assert not found.sufficient
+    assert found.phi >= 1.0
