@@ -34,6 +34,7 @@ from chaffinch_stats.counts import (
     log_e_safe_rate,
     p_value,
     ratio,
+    ratio_and_limits,
     to_state,
     update,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "rate_requests_to_pass",
     "rate_requests_to_reject",
     "ratio",
+    "ratio_and_limits",
     "requests_to_pass",
     "requests_to_reject",
     "safe_threshold",

@@ -4,7 +4,6 @@ A custom resource's status has no floats, so the sums travel as the base64 of th
 string per part: kind and version, design fingerprint, integer counts, sums, CRC-32 of the four before it.
 """
 
-import base64
 import binascii
 import math
 import struct
@@ -29,7 +28,7 @@ def encode(kind: str, design: str, counts: Sequence[int], sums: Sequence[float])
         sums: shape (s,), finite doubles.
 
     """
-    packed = base64.b64encode(struct.pack(f"<{len(sums)}d", *sums)).decode("ascii")
+    packed = binascii.b2a_base64(struct.pack(f"<{len(sums)}d", *sums), newline=False).decode("ascii")
     parts = [kind, design, " ".join(map(str, counts)), packed]
     return [*parts, _checksum(parts)]
 
@@ -49,7 +48,7 @@ def decode(
         raise ValueError(f"state belongs to another design of the gate (design {state[1]}, now {design}): start anew")
     try:
         integers = tuple(int(part) for part in state[2].split())
-        raw = base64.b64decode(state[3], validate=True)
+        raw = binascii.a2b_base64(state[3], strict_mode=True)
     except (ValueError, binascii.Error) as error:
         raise ValueError(f"damaged state: {kind} counts or sums cannot be read") from error
     if len(integers) != counts or len(raw) % 8 or (sums is not None and len(raw) != 8 * sums):

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import add
 from typing import Literal
 
 from chaffinch_stats import bernoulli, codec, hypergeometric, ratio_curve
@@ -33,6 +34,8 @@ class ArmCounts:
     total: int
 
     def __post_init__(self) -> None:
+        if type(self.bad) is type(self.total) is int and 0 <= self.bad <= self.total:
+            return
         require_count(self.bad, "bad")
         require_count(self.total, "total")
         if self.bad > self.total:
@@ -129,6 +132,12 @@ class GateLayout:
     harm: tuple[int, ...]
     safe_null: int
     safe: tuple[int, ...]
+    harm_logs: tuple[float, ...]
+    """log(psi/psi0) of each harm alternative."""
+    safe_logs: tuple[float, ...]
+    """log(psi/psi0) of each safe ratio."""
+    excesses: tuple[float, ...]
+    """psi - 1 at the ratios of rates, then at `ratio_curve.NODE_RATIOS`."""
 
 
 @lru_cache(maxsize=256)
@@ -145,14 +154,19 @@ def layout(gate: CountGate) -> GateLayout:
     def place(ratio: float) -> int:
         return len(rates) + odds.index(ratio) if fisher else rates.index(ratio)
 
+    harm_null, harm_places = place(gate.harm_ratio), tuple(map(place, harm))
+    safe_null, safe_places = rates.index(gate.margin_ratio), tuple(map(rates.index, safe))
     return GateLayout(
         codec.fingerprint((*map(float, design), "Fisher") if fisher else tuple(map(float, design))),
         rates + odds,
         len(rates),
-        place(gate.harm_ratio),
-        tuple(map(place, harm)),
-        rates.index(gate.margin_ratio),
-        tuple(map(rates.index, safe)),
+        harm_null,
+        harm_places,
+        safe_null,
+        safe_places,
+        tuple(math.log(ratio / gate.harm_ratio) for ratio in map(float, harm)),
+        tuple(math.log(ratio / gate.margin_ratio) for ratio in map(float, safe)),
+        tuple(psi - 1.0 for psi in rates + ratio_curve.NODE_RATIOS),
     )
 
 
@@ -207,38 +221,27 @@ def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> Coun
     canary, baseline = evidence.canary + interval.canary, evidence.baseline + interval.baseline
     if not interval.informative:
         return replace(evidence, canary=canary, baseline=baseline)
-    grown = replace(
-        evidence,
-        canary=canary,
-        baseline=baseline,
-        paired=evidence.paired + interval,
-        gate_sums=_added(evidence.gate_sums[: place.rates], place.ratios[: place.rates], interval)
-        + _added_odds(evidence.gate_sums[place.rates :], place.ratios[place.rates :], interval),
-        curve_sums=_added(evidence.curve_sums, ratio_curve.NODE_RATIOS, interval),
-    )
-    return replace(grown, log_peak=max(grown.log_peak, log_e_harm(grown, gate)))
-
-
-def _added(sums: tuple[float, ...], ratios: tuple[float, ...], interval: Interval) -> tuple[float, ...]:
-    """Add m*log(1 - rho + rho*psi) for every psi, with rho the canary's measured share of this interval's requests."""
-    bad = interval.canary.bad + interval.baseline.bad
-    if bad == 0:
-        return sums
-    share = interval.canary.total / (interval.canary.total + interval.baseline.total)
-    return tuple(s + bad * math.log1p(share * (psi - 1.0)) for s, psi in zip(sums, ratios, strict=True))
-
-
-def _added_odds(sums: tuple[float, ...], odds: tuple[float, ...], interval: Interval) -> tuple[float, ...]:
-    """Add S(psi) of the interval's 2x2 table for every odds ratio psi."""
-    canary, baseline = interval.canary, interval.baseline
-    terms = hypergeometric.log_normalizers(canary.total, baseline.total, canary.bad + baseline.bad, odds)
-    return tuple(map(float.__add__, sums, terms))
+    paired, gate_sums, curve_sums = evidence.paired + interval, evidence.gate_sums, evidence.curve_sums
+    bad, total = interval.canary.bad + interval.baseline.bad, interval.canary.total + interval.baseline.total
+    if bad:
+        share = interval.canary.total / total
+        terms = [bad * math.log1p(share * excess) for excess in place.excesses]
+        curve_sums = tuple(map(add, curve_sums, terms[place.rates :]))
+        if odds := place.ratios[place.rates :]:
+            terms[place.rates :] = hypergeometric.log_normalizers(
+                interval.canary.total, interval.baseline.total, bad, odds
+            )
+        gate_sums = tuple(map(add, gate_sums, terms))
+    harm = log_mean_exp(_log_factors(paired.canary.bad, gate_sums, gate, place.harm_null, place.harm, place.harm_logs))
+    peak = max(evidence.log_peak, harm)
+    return CountEvidence(evidence.design, canary, baseline, paired, gate_sums, curve_sums, peak)
 
 
 def log_e_harm_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ...]:
     """Return log E of each harm alternative, in the order of `gate.harm_grid`: shape (len(harm_grid),)."""
     place = _layout_of(evidence, gate)
-    return _log_factors(evidence, gate, place.ratios, place.harm_null, place.harm)
+    bad, sums = evidence.paired.canary.bad, evidence.gate_sums
+    return _log_factors(bad, sums, gate, place.harm_null, place.harm, place.harm_logs)
 
 
 def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
@@ -262,7 +265,8 @@ def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
 def log_e_safe_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ...]:
     """Return log E of each safe ratio below the margin, in the order of `gate.safe_grid`."""
     place = _layout_of(evidence, gate)
-    return _log_factors(evidence, gate, place.ratios, place.safe_null, place.safe)
+    bad, sums = evidence.paired.canary.bad, evidence.gate_sums
+    return _log_factors(bad, sums, gate, place.safe_null, place.safe, place.safe_logs)
 
 
 def log_e_safe_rate(evidence: CountEvidence, gate: CountGate) -> float | None:
@@ -291,13 +295,11 @@ def log_e_safe(evidence: CountEvidence, gate: CountGate) -> float:
 
 
 def _log_factors(
-    evidence: CountEvidence, gate: CountGate, ratios: tuple[float, ...], null: int, alternatives: tuple[int, ...]
+    bad: int, sums: Sequence[float], gate: CountGate, null: int, alternatives: Sequence[int], logs: Sequence[float]
 ) -> tuple[float, ...]:
-    """Return (x_c*log(psi/psi0) - S(psi) + S(psi0)) / phi for every alternative psi."""
-    bad, sums = evidence.paired.canary.bad, evidence.gate_sums
-    return tuple(
-        (bad * math.log(ratios[k] / ratios[null]) - (sums[k] - sums[null])) / gate.dispersion for k in alternatives
-    )
+    """Return (x_c*log(psi/psi0) - S(psi) + S(psi0)) / phi for every alternative psi; `logs` holds log(psi/psi0)."""
+    at_null, dispersion = sums[null], gate.dispersion
+    return tuple([(bad * log - (sums[k] - at_null)) / dispersion for k, log in zip(alternatives, logs, strict=True)])
 
 
 def p_value(evidence: CountEvidence) -> float:
@@ -312,19 +314,7 @@ def ratio(evidence: CountEvidence) -> float | None:
     inf when only the canary had bad events, 0 when only the baseline had. Beyond [1/64, 64], where S is not tabulated,
     the unstratified ratio of rates is given, held to that side.
     """
-    canary, baseline = evidence.paired.canary, evidence.paired.baseline
-    if canary.bad + baseline.bad == 0:
-        return None
-    if baseline.bad == 0:
-        return math.inf
-    if canary.bad == 0:
-        return 0.0
-    log_ratio = ratio_curve.most_likely(ratio_curve.curve(evidence.curve_sums, canary.bad, 1.0))
-    if abs(log_ratio) < ratio_curve.LOG_SPAN * (1.0 - 1e-9):
-        return math.exp(log_ratio)
-    pooled = (canary.bad / canary.total) / (baseline.bad / baseline.total)
-    edge = math.exp(log_ratio)
-    return max(edge, pooled) if log_ratio > 0.0 else min(edge, pooled)
+    return _ratio(evidence, _most_likely(evidence, _curve(evidence, 1.0)))
 
 
 def confidence_sequence(evidence: CountEvidence, gate: CountGate, alpha: float) -> tuple[float, float]:
@@ -337,10 +327,46 @@ def confidence_sequence(evidence: CountEvidence, gate: CountGate, alpha: float) 
         ValueError: alpha outside (0, 1), or evidence of another design.
 
     """
+    return ratio_and_limits(evidence, gate, alpha)[1]
+
+
+def ratio_and_limits(
+    evidence: CountEvidence, gate: CountGate, alpha: float
+) -> tuple[float | None, tuple[float, float]]:
+    """Return `ratio` and `confidence_sequence` together, for little more than the time of one."""
     require_open_unit(alpha, "alpha")
     _layout_of(evidence, gate)
-    tempered = ratio_curve.curve(evidence.curve_sums, evidence.paired.canary.bad, gate.dispersion)
-    return ratio_curve.limits(tempered, -math.log(alpha))
+    tempered = _curve(evidence, gate.dispersion)
+    peak = _most_likely(evidence, tempered)
+    return _ratio(evidence, peak), ratio_curve.limits(tempered, -math.log(alpha), peak)
+
+
+def _curve(evidence: CountEvidence, dispersion: float) -> ratio_curve.RatioCurve:
+    return ratio_curve.curve(evidence.curve_sums, evidence.paired.canary.bad, dispersion)
+
+
+def _most_likely(evidence: CountEvidence, of: ratio_curve.RatioCurve) -> float:
+    """Return the peak of the curve, looked for from the unstratified ratio, off by less than a standard error or so."""
+    canary, baseline = evidence.paired.canary, evidence.paired.baseline
+    if canary.bad == 0 or baseline.bad == 0:
+        return ratio_curve.most_likely(of, ratio_curve.LOG_SPAN if canary.bad else -ratio_curve.LOG_SPAN)
+    pooled = math.log(canary.bad / canary.total * (baseline.total / baseline.bad))
+    return ratio_curve.most_likely(of, pooled, 0.1 * math.sqrt(1.0 / canary.bad + 1.0 / baseline.bad))
+
+
+def _ratio(evidence: CountEvidence, log_ratio: float) -> float | None:
+    canary, baseline = evidence.paired.canary, evidence.paired.baseline
+    if canary.bad + baseline.bad == 0:
+        return None
+    if baseline.bad == 0:
+        return math.inf
+    if canary.bad == 0:
+        return 0.0
+    if abs(log_ratio) < ratio_curve.LOG_SPAN * (1.0 - 1e-9):
+        return math.exp(log_ratio)
+    pooled = (canary.bad / canary.total) / (baseline.bad / baseline.total)
+    edge = math.exp(log_ratio)
+    return max(edge, pooled) if log_ratio > 0.0 else min(edge, pooled)
 
 
 def to_state(evidence: CountEvidence) -> list[str]:

@@ -11,8 +11,9 @@ and root search, 1 to 1.85 million). L is concave: Newton's steps from outside a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import add, mul, sub
 
 from chaffinch_stats.quadrature import legendre
 
@@ -24,27 +25,30 @@ NODE_RATIOS = tuple(math.exp(LOG_SPAN * math.cos(angle)) for angle in _ANGLES)
 """Shape (32,): the ratios psi at which S is summed, from 64 down to 1/64."""
 
 _STEPS = 100
-_CLOSE = 1e-13
+_CLOSE = 1e-10  # steps of a search are compared with it; the error after the last one is its square, or nearly so
 _NEAR = 0.01
-_POINTS = 40
-_NEGLIGIBLE = 36.0  # exp(-36) = 2e-16 of the peak: nothing left to integrate
+_POINTS = 28
+_NEGLIGIBLE = 20.0  # exp(-20) = 2e-9 of the peak: left out, it moves a limit by less than that times its distance
 _LOG_PRIOR_PEAK = -math.log(math.sqrt(2.0 * math.pi) * math.erf(LOG_SPAN / math.sqrt(2.0)))
+
+Terms = tuple[tuple[float, float], ...]
+"""Terms of a Chebyshev series two by two, the highest first, as `_sum` takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioCurve:
     """A tempered log likelihood over u = log(psi) in [-LOG_SPAN, LOG_SPAN], and its slope, as Chebyshev series."""
 
-    values: tuple[float, ...]
-    slopes: tuple[float, ...]
+    values: Terms
+    slopes: Terms
 
     def at(self, log_ratio: float) -> float:
         """Return the log likelihood, up to a constant, at log(psi)."""
-        return _clenshaw(self.values, log_ratio / LOG_SPAN)
+        return _sum(self.values, log_ratio / LOG_SPAN)
 
     def slope(self, log_ratio: float) -> float:
         """Return the derivative of the log likelihood by log(psi): the score."""
-        return _clenshaw(self.slopes, log_ratio / LOG_SPAN)
+        return _sum(self.slopes, log_ratio / LOG_SPAN)
 
 
 def curve(sums: Sequence[float], canary_bad: int, dispersion: float) -> RatioCurve:
@@ -57,48 +61,66 @@ def curve(sums: Sequence[float], canary_bad: int, dispersion: float) -> RatioCur
 
     """
     first, second = sums[: NODES // 2], sums[: NODES // 2 - 1 : -1]
-    folded = tuple(map(float.__add__, first, second)), tuple(map(float.__sub__, first, second))  # even and odd terms
-    series = [-2.0 / NODES * math.fsum(map(float.__mul__, row, folded[k % 2])) for k, row in enumerate(_COSINES)]
+    folded = tuple(map(add, first, second)), tuple(map(sub, first, second))  # for even and odd terms
+    scale = -2.0 / (NODES * dispersion)
+    series = [scale * sum(map(mul, row, folded[k % 2])) for k, row in enumerate(_COSINES)]
     series[0] /= 2.0
-    series[1] += canary_bad * LOG_SPAN
-    values = tuple(term / dispersion for term in series)
-    return RatioCurve(values, _derivative(values))
+    series[1] += canary_bad * LOG_SPAN / dispersion
+    return RatioCurve(_paired(series), _paired(_derivative(series)))
 
 
-def most_likely(ratio_curve: RatioCurve) -> float:
-    """Return the log ratio in [-LOG_SPAN, LOG_SPAN] where the curve peaks: the maximum likelihood estimate."""
-    return _falling_root(ratio_curve.slope)
+def most_likely(ratio_curve: RatioCurve, near: float = 0.0, width: float = 0.1) -> float:
+    """Return the log ratio in [-LOG_SPAN, LOG_SPAN] where the curve peaks: the maximum likelihood estimate.
+
+    Args:
+        ratio_curve: the curve.
+        near: a guess, any number; a good one saves time.
+        width: about how far off the guess may be.
+
+    """
+    return _falling_root(ratio_curve.slope, near, width)
 
 
-def limits(ratio_curve: RatioCurve, log_threshold: float) -> tuple[float, float]:
+def limits(ratio_curve: RatioCurve, log_threshold: float, peak: float) -> tuple[float, float]:
     """Return the ratios psi0 whose mixture e-value stays below exp(log_threshold): lower and upper limit.
 
     For every psi0, exp(L(u) - L(u0)) is an e-process for "the ratio is psi0" at each fixed u, and so is its average
     over a fixed distribution of u: here log(psi) ~ Normal(0, 1) cut to the span, a log-normal mixture whose width suits
     ratios between a tenth and ten. Inverting the test gives a confidence sequence (Lindon and Malek 2022;
     Howard et al. 2021). A limit beyond the span is reported as 0 or inf: wider, hence still valid.
+
+    Args:
+        ratio_curve: the curve.
+        log_threshold: minus the log of alpha.
+        peak: `most_likely` of the curve.
+
     """
-    cut = _log_marginal(ratio_curve) - log_threshold
-    peak = most_likely(ratio_curve)
-    width = math.sqrt(2.0 * max(0.0, ratio_curve.at(peak) - cut) / max(_curvature(ratio_curve, peak), 1e-300))
+    curvature = max(_curvature(ratio_curve, peak), 1e-300)
+    cut = _log_marginal(ratio_curve, peak, curvature) - log_threshold
+    width = math.sqrt(2.0 * max(0.0, ratio_curve.at(peak) - cut) / curvature)
     lower = math.exp(_level(ratio_curve, cut, peak, -width)) if ratio_curve.at(-LOG_SPAN) < cut else 0.0
     upper = math.exp(_level(ratio_curve, cut, peak, width)) if ratio_curve.at(LOG_SPAN) < cut else math.inf
     return lower, upper
 
 
-def _log_marginal(ratio_curve: RatioCurve) -> float:
+def _log_marginal(ratio_curve: RatioCurve, most_likely: float, curvature: float) -> float:
     """Return the log of the integral of exp(curve) against the mixture, by Gauss-Legendre points around its peak."""
 
     def height(u: float) -> float:
         return ratio_curve.at(u) - 0.5 * u * u
 
-    peak = _falling_root(lambda u: ratio_curve.slope(u) - u)
+    peak = _falling_root(
+        lambda u: ratio_curve.slope(u) - u,
+        most_likely * curvature / (1.0 + curvature),
+        0.1 / math.sqrt(1.0 + curvature),
+    )
     top = height(peak)
     width = math.sqrt(2.0 * _NEGLIGIBLE / (1.0 + max(0.0, _curvature(ratio_curve, peak))))
     low, high = (_beyond(height, top - _NEGLIGIBLE, peak, side) for side in (-width, width))
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
     points, weights = legendre(_POINTS)
-    terms = (w * math.exp(height(middle + half * x) - top) for x, w in zip(points, weights, strict=True))
+    places = [middle + half * x for x in points]
+    terms = [w * math.exp(ratio_curve.at(u) - 0.5 * u * u - top) for u, w in zip(places, weights, strict=True)]
     return top + _LOG_PRIOR_PEAK + math.log(half * math.fsum(terms))
 
 
@@ -126,22 +148,21 @@ def _level(ratio_curve: RatioCurve, cut: float, peak: float, reach: float) -> fl
     for _ in range(_STEPS):  # pragma: no branch (it converges; the range is a net)
         step = (ratio_curve.at(u) - cut) / ratio_curve.slope(u)
         u -= step
-        if abs(step) < _CLOSE or step * reach <= 0.0:
+        if abs(step) < 1e-5 * abs(reach) or step * reach <= 0.0:
             break
     return u
 
 
-def _falling_root(f: Callable[[float], float]) -> float:
+def _falling_root(f: Callable[[float], float], near: float, width: float) -> float:
     """Return the root in the span of a falling function, or the end it lies beyond: Anderson and Bjorck's secant."""
-    low, high = -LOG_SPAN, LOG_SPAN
-    at_low, at_high = f(low), f(high)
+    low, high, at_low, at_high = _bracket(f, min(max(near, -LOG_SPAN), LOG_SPAN), width)
     if at_low <= 0.0 or at_high >= 0.0:
         return low if at_low <= 0.0 else high
-    u, side = low, 0
+    u, side, close = low, 0, _CLOSE * min(1.0, width)
     for _ in range(_STEPS):  # pragma: no branch (it converges; the range is a net)
         before, u = u, low + (high - low) * at_low / (at_low - at_high)
         value = f(u)
-        if value == 0.0 or abs(u - before) < _CLOSE:
+        if value == 0.0 or abs(u - before) < close:
             break
         if value > 0.0:  # an end that stays for a second time is made to count less
             at_high *= _less(value, at_low) if side > 0 else 1.0
@@ -152,24 +173,44 @@ def _falling_root(f: Callable[[float], float]) -> float:
     return u
 
 
+def _bracket(f: Callable[[float], float], near: float, width: float) -> tuple[float, float, float, float]:
+    """Return two places and the values there, with the root of a falling f between them if the span has one."""
+    low = high = near
+    at_low = at_high = f(near)
+    while at_low <= 0.0 and low > -LOG_SPAN:
+        high, at_high = low, at_low
+        low, width = max(-LOG_SPAN, low - width), 4.0 * width
+        at_low = f(low)
+    while at_high >= 0.0 and high < LOG_SPAN:
+        low, at_low = high, at_high
+        high, width = min(LOG_SPAN, high + width), 4.0 * width
+        at_high = f(high)
+    return low, high, at_low, at_high
+
+
 def _less(value: float, before: float) -> float:
     share = 1.0 - value / before
     return share if share > 0.0 else 0.5
 
 
-def _derivative(series: Sequence[float]) -> tuple[float, ...]:
-    """Return the Chebyshev series of the derivative by u (Mason and Handscomb 2003)."""
+def _derivative(series: Sequence[float]) -> list[float]:
+    """Return the Chebyshev series of the derivative by u, as long (Mason and Handscomb 2003)."""
     terms = [0.0] * (NODES + 1)
     for k in range(NODES - 1, 0, -1):
-        terms[k - 1] = terms[k + 1] + 2.0 * k * series[k]
+        terms[k - 1] = terms[k + 1] + 2.0 * k / LOG_SPAN * series[k]
     terms[0] /= 2.0
-    return tuple(term / LOG_SPAN for term in terms[: NODES - 1])
+    return terms[:NODES]
 
 
-def _clenshaw(series: Sequence[float], t: float) -> float:
-    """Return the sum of series[k]*T_k(t) (Clenshaw 1955)."""
+def _paired(series: Sequence[float]) -> Terms:
+    return tuple(zip(series[::-2], series[-2::-2], strict=True))
+
+
+def _sum(terms: Iterable[tuple[float, float]], t: float) -> float:
+    """Return the sum over k of the k-th term times T_k(t) (Clenshaw 1955), two terms at a time."""
     twice = 2.0 * t
-    ahead = beyond = 0.0
-    for term in series[:0:-1]:
-        ahead, beyond = twice * ahead - beyond + term, ahead
-    return t * ahead - beyond + series[0]
+    even = odd = 0.0
+    for of_odd, of_even in terms:
+        odd = twice * even - odd + of_odd
+        even = twice * odd - even + of_even
+    return even - t * odd

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize
 
-from chaffinch_stats import CountGate, Interval, confidence_sequence, ratio, ratio_curve
+from chaffinch_stats import CountGate, Interval, confidence_sequence, ratio, ratio_and_limits, ratio_curve
 from unit.stats.builders import GATE, after, interval
 
 MIXED = [
@@ -69,6 +69,17 @@ def test_limits_equal_the_exact_inversion(times: int, dispersion: float) -> None
     gate = CountGate(dispersion=dispersion)
     found = confidence_sequence(after(scaled(times), gate), gate, 0.05)
     assert found == pytest.approx(exact_limits(scaled(times), 0.05, dispersion), rel=1e-8)
+
+
+@pytest.mark.parametrize("gate", [GATE, CountGate(dispersion=3.0)])
+@pytest.mark.parametrize("seen", [[], [interval(0, 9, 0, 9)], [interval(0, 90, 5, 90)], MIXED, scaled(10**6)])
+def test_estimate_and_limits_together_are_those_of_their_own(seen: list[Interval], gate: CountGate) -> None:
+    """The function that gives both at once gives what the two functions give."""
+    evidence = after(seen, gate)
+    estimate, limits = ratio_and_limits(evidence, gate, 0.05)
+    assert limits == confidence_sequence(evidence, gate, 0.05)
+    alone = ratio(evidence)
+    assert estimate == (None if alone is None else pytest.approx(alone, rel=1e-9))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,16 @@ def test_limits_invert_the_beta_mixture(bad: int, total: int, dispersion: float)
     assert found == pytest.approx((lower, upper), rel=1e-8, abs=1e-12)
 
 
+@pytest.mark.parametrize("dispersion", [1.0, 1e6])
+@pytest.mark.parametrize("total", [1, 10**12])
+def test_limits_are_ordered_at_any_size(total: int, dispersion: float) -> None:
+    """From one request to 1e12, none to all of them bad, tempered or not: 0 <= lower <= rate <= upper <= 1."""
+    gate = RateGate(0.01, dispersion=dispersion)
+    for bad in sorted({0, min(3, total), total // 2, total - 1, total}):
+        lower, upper = one_sample.confidence_sequence(seen(bad, total, gate), gate, 0.05)
+        assert 0.0 <= lower <= bad / total <= upper <= 1.0
+
+
 def test_grids_stand_on_their_side_of_the_null() -> None:
     """Harm rates lie above the objective and below 1, safe rates below the margin, even for a lax objective."""
     for objective in (1e-6, 0.01, 0.5, 0.99):
