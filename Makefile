@@ -53,6 +53,7 @@ imports: venv  ## The direction of dependencies (import-linter)
 generated: venv  ## CRDs, RBAC, reference pages and pictures are what the code says
 	$(BIN)/python -m chaffinch_operator.crdgen --check
 	$(BIN)/python docs/pictures/flow.py --check
+	$(BIN)/python docs/pictures/plots.py --check
 guards: venv  ## Sizes of files and functions, lock file, README, documented reasons
 	$(BIN)/pytest -q tests/unit/repository
 format: venv  ## Format the code, sort imports, repair what ruff can repair
@@ -96,6 +97,7 @@ crds: venv  ## Write CRDs, RBAC and reference pages from code
 	$(BIN)/python -m chaffinch_operator.crdgen
 pictures: venv  ## Draw the pictures of the docs
 	$(BIN)/python docs/pictures/flow.py
+	$(BIN)/python docs/pictures/plots.py
 image:  ## Build the container image IMAGE with docker, podman or buildah
 	$(or $(BUILDER),$(error found none of docker, podman and buildah)) build --file Containerfile --tag $(IMAGE) .
 lock: venv  ## Resolve pyproject.toml into requirements.lock, and the part of it that the image needs

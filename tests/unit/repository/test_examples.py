@@ -27,6 +27,7 @@ from support.repository import checkout
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| ([\d.]+) % \| (.*) \|$", re.MULTILINE)
 SHARE, ALPHA, BETA = 0.25, 0.05, 0.05
+LEVELS = (0.05, 0.01, 0.001)
 
 
 def examples() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,6 +91,16 @@ def test_the_table_of_margins_is_what_the_planner_says() -> None:
         rows[percent] = cells.split(" | "), list(map(rounded, (*to_pass, *to_reject)))
     assert len(rows) == 4
     assert {percent: shown for percent, (shown, _) in rows.items()} == {p: true for p, (_, true) in rows.items()}
+
+
+def test_the_costs_of_alpha_and_beta_are_what_the_planner_says() -> None:
+    """Both tables in docs/statistics.md: requests relative to 0.05, for two gates and for one pass."""
+    page = checkout.text("docs/statistics.md")
+    until_harm = [requests_to_reject(CountGate(), 0.01, 2.0, SHARE, 2, alpha) for alpha in LEVELS]
+    until_pass = [requests_to_pass(CountGate(), 0.01, SHARE, beta) for beta in LEVELS]
+    for costs in (until_harm, until_pass):
+        for level, cost in zip(LEVELS, costs, strict=True):
+            assert re.search(rf"\| {level:g} \|.*\| {cost / costs[0]:.3g} x \|", page)
 
 
 @pytest.mark.parametrize(("safe_below", "said"), [(ERRORS_SAFE_BELOW, "4,700"), (LATENCY_SAFE_BELOW, "500")])

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +36,18 @@ def test_a_day_of_looks_keeps_alpha(share: float, rate: float) -> None:
             peak = np.maximum(peak, engine.harm_peak(runs, CountGate()))
         hits += int((peak >= math.log(10 / 0.05)).sum())
     assert Share("", "", hits, 2000, at_most=0.05).holds
+
+
+def test_group_sequential_delays_are_those_of_theory() -> None:
+    """In docs/simulations.md every mean delay of the group sequential mode is within 5 % of its theory, on either side.
+
+    The page claims at most 1.05 times the theory, so the claim holds the theory.
+    """
+    page = (Path(__file__).resolve().parents[3] / "docs" / "simulations.md").read_text()
+    rows = re.findall(r"GroupSequential \w+: mean \| ([\d.]+) \|  \| <= ([\d.]+) holds", page)
+    assert len(rows) == 12
+    for mean, at_most in rows:
+        assert float(mean) == pytest.approx(float(at_most) / 1.05, rel=0.05)
 
 
 class WrongShare(vector_engine.Runs):
