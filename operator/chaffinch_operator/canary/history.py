@@ -27,7 +27,7 @@ async def calibrations(
     found = []
     for gate in gates:
         try:
-            history = await _history(prometheus, spec, gate, until)
+            history = await read(prometheus, spec, gate, until)
         except ProviderUnreachable as problem:
             message = f"spec.analysis.provider.prometheus: {problem.message}; nothing is decided until it answers"
             return (), Blocker(Reason.PROVIDER_UNREACHABLE, message)
@@ -44,7 +44,8 @@ def grid(spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> tuple[
     return last, timedelta(seconds=step), max(1, math.floor(gate.history_seconds / step))
 
 
-async def _history(prometheus: Prometheus, spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> History:
+async def read(prometheus: Prometheus, spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> History:
+    """Return what stable did before `until`, for `gate.history_seconds`. Raises ProviderUnreachable."""
     last, step, count = grid(spec, gate, until)
     if gate.source is None or not calibration.needs_history(gate):
         return History(step.total_seconds())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaffinch_operator.cli import complete
+from chaffinch_operator.cli import complete, replay_commands
 from chaffinch_operator.cli.failures import UsageProblemError
 from chaffinch_operator.cli.flags import global_flags, with_flags
 
@@ -180,3 +180,6 @@ def version() -> None:
 def completion(shell: Annotated[complete.Shell, typer.Argument(help="Which script to print.")]) -> None:
     """Print a completion script."""
     typer.echo(complete.script(shell), nl=False)
+
+
+replay_commands.register(app)

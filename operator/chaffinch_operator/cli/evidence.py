@@ -127,7 +127,7 @@ def gate_views(rollout: Rollout) -> tuple[GateView, ...]:
     """The gates of the status, in its order."""
     thresholds = thresholds_of(rollout.spec)
     by_name = {gate.name: gate for gate in _resolved(rollout.spec) or ()}
-    return tuple(_view(gate, by_name.get(gate.name), thresholds) for gate in rollout.status.gates)
+    return tuple(gate_view(gate, by_name.get(gate.name), thresholds) for gate in rollout.status.gates)
 
 
 def _resolved(spec: CanaryRolloutSpec | None) -> Sequence[ResolvedGate] | None:
@@ -137,7 +137,8 @@ def _resolved(spec: CanaryRolloutSpec | None) -> Sequence[ResolvedGate] | None:
         return None
 
 
-def _view(status: GateStatus, gate: ResolvedGate | None, thresholds: Thresholds | None) -> GateView:
+def gate_view(status: GateStatus, gate: ResolvedGate | None, thresholds: Thresholds | None) -> GateView:
+    """One gate against what it takes."""
     counting = thresholds if gate and gate.kind in COUNTING else None
     design = gate and (gate.count or gate.rate)
     return GateView(

@@ -69,17 +69,21 @@ _TYPES: dict[str, Any] = {
 
 
 def with_flags(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
-    """Make a command of `async (session, ...) -> exit code`: it gets the shared options and words for its errors."""
+    """Make a command of `async (session, ...) -> exit code`: it gets the shared options and words for its errors.
+
+    An option of its own that has a shared one's name, such as `output` for a file, stands in that one's place.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = [name for name in _TYPES if name not in {p.name for p in own}]
 
     def run(ctx: typer.Context, **given: Any) -> None:  # noqa: ANN401 -- typer's
-        flags = Flags(**{name: given.pop(name) for name in _TYPES}).over(ctx.meta.get(_META, Flags()))
+        flags = Flags(**{name: given.pop(name) for name in shared}).over(ctx.meta.get(_META, Flags()))
         code = 0
         with plain_errors():
             code = asyncio.run(command(_session(ctx, flags), **given))
         if code:
             raise typer.Exit(code)
 
-    own = list(inspect.signature(command).parameters.values())[1:]
     update_wrapper(run, command)
     _sign(run, own)
     return run
@@ -99,7 +103,8 @@ def global_flags(callback: Callable[[], None]) -> Callable[..., None]:
 
 def _sign(run: Callable[..., None], own: list[inspect.Parameter]) -> None:
     keyword = inspect.Parameter.KEYWORD_ONLY
-    shared = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in _TYPES.items()]
+    left = {name: kind for name, kind in _TYPES.items() if name not in {p.name for p in own}}
+    shared = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in left.items()]
     first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     parameters = [first, *(p.replace(kind=keyword) for p in own), *shared]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what inspect.signature looks for

@@ -20,6 +20,7 @@ class Rollout:
 
     name: str
     namespace: str
+    uid: str
     generation: int
     created: datetime | None
     deleting: bool
@@ -94,6 +95,7 @@ def rollout_of(obj: Object) -> Rollout:
     return Rollout(
         name=str(meta.get("name", "")),
         namespace=str(meta.get("namespace", "")),
+        uid=str(meta.get("uid", "")),
         generation=int(meta.get("generation", 0)),
         created=parse(str(meta.get("creationTimestamp", ""))),
         deleting="deletionTimestamp" in meta,

@@ -94,6 +94,10 @@ class Session:
             sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
+    def write(self, text: str) -> None:
+        """A part of a result, as it is."""
+        sys.stdout.write(text)
+
     def say(self, text: str) -> None:
         """One line of a result."""
         sys.stdout.write(text + "\n")

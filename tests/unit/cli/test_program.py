@@ -67,6 +67,15 @@ def test_help_loads_nothing_that_is_slow() -> None:
     assert "Usage: kubectl chaffinch" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["backtest", "report"])
+def test_help_of_a_command_tells_its_options(command: str) -> None:
+    """Each with what it is for."""
+    done = _program(command, "--help")
+    assert done.returncode == 0
+    for option in {"backtest": ("--history", "--from", "--aa", "--plot"), "report": ("--from-backtest", "-o")}[command]:
+        assert option in done.stdout
+
+
 def test_an_expected_error_has_no_traceback() -> None:
     """Two lines and exit code 1."""
     done = _program("status")
@@ -105,6 +114,9 @@ def test_completion_prints_a_script(shell: str) -> None:
     [
         ("kubectl-chaffinch pro", 1, ["promote"]),
         ("kubectl-chaffinch status --unt", 2, ["--until-done"]),
+        ("kubectl-chaffinch backt", 1, ["backtest"]),
+        ("kubectl-chaffinch backtest --ig", 2, ["--ignore-steps"]),
+        ("kubectl-chaffinch report ch", 2, ["checkout"]),
         ("kubectl-chaffinch status ", 2, ["checkout", "cart"]),
         ("kubectl-chaffinch abort ch", 2, ["checkout"]),
     ],

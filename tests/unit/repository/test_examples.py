@@ -113,3 +113,9 @@ def test_requests_without_an_error_that_pass(safe_below: float, said: str) -> No
         evidence = update(evidence, gate, Interval(canary=ArmCounts(0, 100), baseline=ArmCounts(0, 300)))
     assert f"{requests:,}" == said
     assert f"{said} " in checkout.text("docs/gates.md")
+
+
+def test_the_worked_backtest_is_what_the_command_prints() -> None:
+    """docs/backtest.md shows the recorded output of the sample, word for word."""
+    recorded = checkout.text("tests/unit/cli/golden/backtest.txt")
+    assert f"```text\n{recorded}```" in checkout.text("docs/backtest.md")
