@@ -19,6 +19,7 @@ import structlog
 import uvloop
 
 from chaffinch_operator import log, registry
+from chaffinch_operator.alerting import Alerting
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
 from chaffinch_operator.canary.reconcile import Reconciler
 from chaffinch_operator.errors import ChaffinchError
@@ -51,8 +52,16 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
         Kube.connect(settings, attempts=1, seconds=settings.renew_seconds / 2) as lease_kube,
         PrometheusServers() as prometheus,
         HealthServer(health, metrics, settings) as server,
+        Alerting(settings, kube, metrics) as alerts,
     ):
-        _log.info("operator_started", version=version("chaffinch"), identity=settings.identity, port=server.port)
+        _log.info(
+            "operator_started",
+            version=version("chaffinch"),
+            identity=settings.identity,
+            port=server.port,
+            alerts=alerts.state,
+        )
+        health.note("alerts", lambda: alerts.state)
         elector = Elector(lease_kube, settings)
         if not await _unless_stopped(elector.acquire(), stop):
             return 0
@@ -64,9 +73,10 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
             counted=lambda count: metrics.objects(CANARYROLLOUTS.kind, count),
             synced=lambda: health.ready("sync"),
         )
+        alerts.lead(runtime)
         health.lead(*_WAITED_FOR)
         metrics.leading(True)
-        with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen)):
+        with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen), alerts.poll()):
             status = await _lead(kube, runtime, hold, health, metrics, settings, stop)
         await elector.release()
     _log.info("operator_stopped", identity=settings.identity, status=status)

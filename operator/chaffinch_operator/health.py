@@ -27,6 +27,7 @@ class Health:
         self._leading = False
         self._seen_at = 0.0
         self._waiting: dict[str, str] = {}
+        self._notes: dict[str, Callable[[], str]] = {}
 
     def lead(self, *waiting: str) -> None:
         """Become leader: ready once everything that is waited for is `ready`."""
@@ -45,6 +46,14 @@ class Health:
     def not_ready(self, name: str, why: str) -> None:
         """Say that something is missing."""
         self._waiting[name] = why
+
+    def note(self, name: str, tell: Callable[[], str]) -> None:
+        """Have `/readyz?verbose` tell of something that readiness does not depend on."""
+        self._notes[name] = tell
+
+    def notes(self) -> str:
+        """A line for each note."""
+        return "".join(f"{name}: {tell()}\n" for name, tell in sorted(self._notes.items()))
 
     def live(self) -> str:
         """Empty when alive, else the reason."""
@@ -97,12 +106,12 @@ class HealthServer:
     async def _healthz(self, _: web.Request) -> web.Response:
         return self._answer(self._health.live())
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        return self._answer(self._health.readiness())
+    async def _readyz(self, request: web.Request) -> web.Response:
+        return self._answer(self._health.readiness(), self._health.notes() if "verbose" in request.query else "")
 
     async def _metrics_page(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    def _answer(self, trouble: str) -> web.Response:
-        text = f"{self._health.role}: {trouble or 'ok'}\n"
+    def _answer(self, trouble: str, notes: str = "") -> web.Response:
+        text = f"{self._health.role}: {trouble or 'ok'}\n{notes}"
         return web.Response(status=503 if trouble else 200, text=text)

@@ -121,12 +121,14 @@ class _Loop:
     life: Life
     observer: Observer
     woken: asyncio.Event
+    urgent: asyncio.Event
     failures: int = 0
     complaint: str = ""
 
     async def attempt(self, limit: float) -> Outcome | None:
-        """One pass; None when it failed. Ends at once when the operator exits."""
+        """One pass; None when it failed. Ends at once when the operator exits, and when it is to begin anew."""
         self.woken.clear()
+        self.urgent.clear()
         started, result = _time(), "ok"
         try:
             async with asyncio.timeout(limit):
@@ -142,11 +144,15 @@ class _Loop:
     async def _until_ended(self) -> Outcome:
         task = asyncio.ensure_future(self.reconcile())
         ended = asyncio.ensure_future(self.life.until_ended())
+        urgent = asyncio.ensure_future(self.urgent.wait())
         try:
-            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else Outcome(finished=True)
+            await asyncio.wait({task, ended, urgent}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            return Outcome(finished=True) if ended.done() else Outcome(requeue_after=0.0)
         finally:
             ended.cancel()
+            urgent.cancel()
             await _cancel(task)
 
     def _failed(self, error: Exception) -> None:
@@ -187,12 +193,17 @@ async def run_object(
     resync_seconds: float,
     observer: Observer,
     after_pass: Callable[[], None] = lambda: None,
+    urgent: Wakeups | None = None,
 ) -> bool:
     """Reconcile until the object is gone or the operator exits; on deletion, clean up first.
 
+    urgent: what its `wake` ends is the present pass, however long it would still wait for others; the next one begins
+    at once. A pass that is cut off is no worse than one of a process that was killed.
+
     True when nothing is left to do; False when the operator exits meanwhile.
     """
-    loop = _Loop(key, reconcile, life, observer, wakeups.open(key))
+    hurry = urgent or Wakeups()
+    loop = _Loop(key, reconcile, life, observer, wakeups.open(key), hurry.open(key))
     try:
         while not life.ended() and not life.deleting():
             outcome = await loop.attempt(PASS_SECONDS)
@@ -207,6 +218,7 @@ async def run_object(
         return await _clean_up(loop)
     finally:
         wakeups.close(key, loop.woken)
+        hurry.close(key, loop.urgent)
 
 
 async def _clean_up(loop: _Loop) -> bool:

@@ -82,6 +82,12 @@ class Metrics:
             (*_OBJECT, "gate", "side"),
             registry=self.registry,
         )
+        self._posts = Counter(
+            "chaffinch_alert_posts", "Posts to /alerts by HTTP status answered", ("code",), registry=self.registry
+        )
+        self._alerts = Counter(
+            "chaffinch_alerts_recorded", "Alerts written to a rollout, by outcome", ("outcome",), registry=self.registry
+        )
         self._shown: dict[tuple[str, str], set[tuple[str, ...]]] = {}
 
     def passed(self, kind: str, seconds: float, result: str) -> None:
@@ -120,6 +126,14 @@ class Metrics:
     def decided(self, action: str, reason: str) -> None:
         """A decision was made."""
         self._decisions.labels(action, reason).inc()
+
+    def alert_post(self, status: int) -> None:
+        """A post to /alerts was answered."""
+        self._posts.labels(str(status)).inc()
+
+    def alert_recorded(self, outcome: str) -> None:
+        """An alert was written to the status of a rollout."""
+        self._alerts.labels(outcome).inc()
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a rollout that is gone."""

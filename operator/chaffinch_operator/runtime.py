@@ -14,6 +14,9 @@ from chaffinch_operator.loop import Life, Observer, Outcome, Wakeups, run_object
 from chaffinch_operator.names import LABEL_ROLLOUT, baseline_name, canary_name
 from chaffinch_operator.settings import Settings
 
+Alerts = frozenset[tuple[str, str]]
+"""Fingerprint and start of each alert in a status."""
+
 
 class Key(NamedTuple):
     """Namespace and name of an object; written "namespace/name" in logs."""
@@ -43,6 +46,7 @@ class _Managed:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = False
     essence: object = None
+    alerts: Alerts = frozenset()
     target: str = ""
 
 
@@ -68,6 +72,7 @@ class Runtime:
         self._unsynced: set[Key] | None = None
         self._stopping = False
         self.wakeups = Wakeups()
+        self.urgent = Wakeups()
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Name the objects that exist at the start: `synced` is called once each had its first pass."""
@@ -75,7 +80,10 @@ class Runtime:
         self._one_synced(None)
 
     def rollout_changed(self, body: Mapping[str, Any]) -> None:
-        """Take note of an object as a watch shows it; wake its loop unless only its status changed."""
+        """Take note of an object as a watch shows it; wake its loop unless only its status changed.
+
+        Alerts in the status are the exception: any replica may have been told of one, and the leader acts on it.
+        """
         managed = self._of(body)
         meta = body["metadata"]
         essence = (meta.get("generation"), dict(meta.get("annotations") or {}), meta.get("deletionTimestamp"))
@@ -83,6 +91,20 @@ class Runtime:
         if essence != managed.essence:
             managed.essence = essence
             self.wakeups.wake(managed.key)
+        self._alerted(managed, alerts_in(body.get("status") or {}))
+
+    def alerts_written(self, key: Key, alerts: Alerts) -> None:
+        """Begin a pass at once: this process itself has just written these alerts to the status of an object."""
+        for managed in self._managed.values():
+            if managed.key == key:
+                self._alerted(managed, alerts)
+
+    def _alerted(self, managed: _Managed, alerts: Alerts) -> None:
+        """Of new alerts a pass begins at once, whatever the present one waits for."""
+        if not alerts <= managed.alerts:
+            self.urgent.wake(managed.key)
+            self.wakeups.wake(managed.key)
+        managed.alerts = alerts
 
     def deployment_changed(self, namespace: str, name: str, labels: Mapping[str, str]) -> None:
         """Wake the rollouts whose target, canary or baseline a Deployment is."""
@@ -155,6 +177,7 @@ class Runtime:
                 observer=self._observer,
                 resync_seconds=self._settings.resync_seconds,
                 after_pass=lambda: self._one_synced(key),
+                urgent=self.urgent,
             )
         finally:
             managed.running = False
@@ -193,6 +216,12 @@ class Runtime:
         if not self._unsynced:
             self._unsynced = None
             self._synced()
+
+
+def alerts_in(status: Mapping[str, Any]) -> Alerts:
+    """What tells the alerts apart that a status remembers."""
+    found = status.get("alerts") or ()
+    return frozenset((str(each.get("fingerprint")), str(each.get("startsAt"))) for each in found)
 
 
 def _deployments(target: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Settings of the operator process: one frozen object, built once from the environment. No other module reads it."""
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping
@@ -44,6 +45,26 @@ class Settings:
     """CHAFFINCH_HTTP_HOST: address of /healthz, /readyz and /metrics; default: all."""
     http_port: int = 8080
     """CHAFFINCH_HTTP_PORT: 0 takes a free one."""
+    alerts_host: str = ""
+    """CHAFFINCH_ALERTS_HOST: address of POST /alerts; default: all."""
+    alerts_port: int = 9095
+    """CHAFFINCH_ALERTS_PORT: 0 takes a free one."""
+    alerts_token_file: str = ""
+    """CHAFFINCH_ALERTS_TOKEN_FILE: the bearer token that Alertmanager must send; read anew for every post."""
+    alerts_cert_file: str = ""
+    """CHAFFINCH_ALERTS_CERT_FILE: certificate to receive alerts by HTTPS; renewed ones are used within seconds."""
+    alerts_key_file: str = ""
+    """CHAFFINCH_ALERTS_KEY_FILE: its private key."""
+    alerts_client_ca_file: str = ""
+    """CHAFFINCH_ALERTS_CLIENT_CA_FILE: Alertmanager must have a certificate of this authority (mTLS)."""
+    alertmanager_url: str = ""
+    """CHAFFINCH_ALERTMANAGER_URL: asked for what was not delivered, such as http://alertmanager.monitoring:9093."""
+    alertmanager_token_file: str = ""
+    """CHAFFINCH_ALERTMANAGER_TOKEN_FILE: bearer token to ask with; default: none."""
+    alertmanager_ca_file: str = ""
+    """CHAFFINCH_ALERTMANAGER_CA_FILE: authority of its certificate; default: those that the system trusts."""
+    alertmanager_seconds: float = 60.0
+    """CHAFFINCH_ALERTMANAGER_SECONDS: how often it is asked while a rollout that listens to alerts is under way."""
     resync_seconds: float = 300.0
     """CHAFFINCH_RESYNC_SECONDS: an idle object is looked at this often even if nothing was heard of it."""
     watch_namespaces: tuple[str, ...] = ()
@@ -62,6 +83,11 @@ class Settings:
         """The user that the API server sees when the operator writes."""
         return self.username_override or f"system:serviceaccount:{self.namespace}:{self.service_account}"
 
+    @property
+    def alerts_wanted(self) -> bool:
+        """Whether there is a way to tell Alertmanager from anybody else; without one alerts are not received."""
+        return bool(self.alerts_token_file or self.alerts_client_ca_file)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Build from the environment; BadSettingError names the variable."""
@@ -77,6 +103,16 @@ class Settings:
             retry_seconds=_number(environ, "RETRY_SECONDS", default.retry_seconds),
             http_host=_text(environ, "HTTP_HOST", default.http_host),
             http_port=_port(environ, "HTTP_PORT", default.http_port),
+            alerts_host=_text(environ, "ALERTS_HOST", default.alerts_host),
+            alerts_port=_port(environ, "ALERTS_PORT", default.alerts_port),
+            alerts_token_file=_text(environ, "ALERTS_TOKEN_FILE", ""),
+            alerts_cert_file=_text(environ, "ALERTS_CERT_FILE", ""),
+            alerts_key_file=_text(environ, "ALERTS_KEY_FILE", ""),
+            alerts_client_ca_file=_text(environ, "ALERTS_CLIENT_CA_FILE", ""),
+            alertmanager_url=_url(environ, "ALERTMANAGER_URL"),
+            alertmanager_token_file=_text(environ, "ALERTMANAGER_TOKEN_FILE", ""),
+            alertmanager_ca_file=_text(environ, "ALERTMANAGER_CA_FILE", ""),
+            alertmanager_seconds=_number(environ, "ALERTMANAGER_SECONDS", default.alertmanager_seconds),
             resync_seconds=_number(environ, "RESYNC_SECONDS", default.resync_seconds),
             watch_namespaces=_names(environ, "WATCH_NAMESPACES"),
             log_format=_choice(environ, "LOG_FORMAT", default.log_format, LOG_FORMATS),
@@ -93,6 +129,10 @@ class Settings:
                 f"{PREFIX}RETRY_SECONDS ({self.retry_seconds:g}) must be below {PREFIX}RENEW_SECONDS "
                 f"({self.renew_seconds:g}), and that below {PREFIX}LEASE_SECONDS ({self.lease_seconds:g})"
             )
+        if bool(self.alerts_cert_file) != bool(self.alerts_key_file):
+            raise BadSettingError(f"{PREFIX}ALERTS_CERT_FILE and {PREFIX}ALERTS_KEY_FILE must be set together")
+        if self.alerts_client_ca_file and not self.alerts_cert_file:
+            raise BadSettingError(f"{PREFIX}ALERTS_CLIENT_CA_FILE needs {PREFIX}ALERTS_CERT_FILE: it is for HTTPS only")
 
 
 def _text(environ: Mapping[str, str], name: str, default: str) -> str:
@@ -119,6 +159,13 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise BadSettingError(f'{PREFIX}{name}="{text}" must be a port from 0 to 65535')
     return int(text)
+
+
+def _url(environ: Mapping[str, str], name: str) -> str:
+    text = _text(environ, name, "")
+    if text and not re.fullmatch(r"https?://[^\s/]\S*", text):
+        raise BadSettingError(f'{PREFIX}{name}="{text}" must be a URL such as http://alertmanager.monitoring:9093')
+    return text
 
 
 def _choice(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:

@@ -202,6 +202,8 @@ def _pausing(c: Context) -> CanaryRolloutStatus:
             status = c.status.model_copy(update={"paused_by_user": False})
             return record.decided(status, c.now, Action.SHIFT, Reason.ANALYZING, "resumed by a person")
         return c.status
+    if c.reason is Reason.PAUSED_BY_ALERT:
+        return _after_alert(c)
     if c.asked("promote"):
         return _next_step(c)
     pause = c.spec.steps[min(c.status.step.index, len(c.spec.steps) - 1)].pause
@@ -213,6 +215,20 @@ def _pausing(c: Context) -> CanaryRolloutStatus:
     if unseen := _unseen(c):
         return _stay(c, Reason.NO_DATA, f"the pause is over, the weight is kept: {unseen}")
     return _next_step(c)
+
+
+def _after_alert(c: Context) -> CanaryRolloutStatus:
+    """Once a person lets it go on: back to where the alert met it."""
+    if not (c.asked("resume") or c.asked("promote")):
+        return c.status
+    c = replace(c, status=c.status.model_copy(update={"paused_by_user": False}))
+    if c.status.weight.desired == 0:
+        message = record.initializing(c.status.candidate)
+        return record.decided(c.status, c.now, Action.START, Reason.INITIALIZING, message)
+    index = min(c.status.step.index, len(c.spec.steps) - 1)
+    if c.spec.steps[index].pause is not None:
+        return _next_step(c) if c.asked("promote") else record.enter_step(c, index)
+    return record.decided(c.status, c.now, Action.SHIFT, Reason.ANALYZING, "resumed by a person")
 
 
 def _unseen(c: Context) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chaffinch_operator.canary import calibration, clock, evidence, record, requests
+from chaffinch_operator.canary import alerts, calibration, clock, evidence, record, requests
 from chaffinch_operator.canary.analysis import analyse
 from chaffinch_operator.canary.flow import (
     Context,
@@ -56,7 +56,7 @@ def _next(c: Context) -> CanaryRolloutStatus:
     if c.suspended:
         return c.status
     if c.action in IN_FLIGHT:
-        if ended := _mid_flight(c):
+        if ended := _mid_flight(c) or alerts.act(c):
             return ended
         c = replace(c, status=_calibrated(c))
     return _HANDLERS[c.action](c)

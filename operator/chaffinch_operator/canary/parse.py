@@ -3,12 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from chaffinch_operator import names
 from chaffinch_operator.canary import clock, objects, revision
 from chaffinch_operator.canary.snapshot import Canary, ReplicaSet, Route, Service, Target
-from chaffinch_operator.canary.status import Revision
+from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision
 
 Object = Mapping[str, Any]
+
+
+def status(body: Object) -> CanaryRolloutStatus:
+    """The status as it was left; a damaged one counts as none, and everything is found out again."""
+    try:
+        return CanaryRolloutStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return CanaryRolloutStatus()
 
 
 def target(deployment: Object, replica_sets: Sequence[Object]) -> Target:

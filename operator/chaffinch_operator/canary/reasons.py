@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """A pause step without a duration: `kubectl chaffinch promote` goes on."""
     PAUSED_BY_USER = "PausedByUser"
     """A person paused the rollout."""
+    PAUSED_BY_ALERT = "PausedByAlert"
+    """An alert that matches spec.alerts fired: `kubectl chaffinch resume` goes on."""
     INSUFFICIENT_EVIDENCE = "InsufficientEvidence"
     """All steps are done; at least one gate has not proven the canary safe yet."""
     NO_DATA = "NoData"
@@ -81,6 +83,8 @@ class Reason(StrEnum):
     # towards rollback
     GATE_FAILED = "GateFailed"
     """A gate proved harm."""
+    ALERT_FIRING = "AlertFiring"
+    """An alert that matches spec.alerts fired, and spec.alerts.onFiring is Rollback."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """The canary's pods did not become available in progressDeadlineSeconds."""
     ABORTED = "Aborted"

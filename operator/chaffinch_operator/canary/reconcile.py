@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from chaffinch_operator import names
-from chaffinch_operator.canary import calibration, clock, gates, history, readings
+from chaffinch_operator.canary import alerts, calibration, clock, gates, history, matchers, parse, readings
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context, weight_confirmed
@@ -73,7 +73,7 @@ class Reconciler:
             self.metrics.forget(namespace, name)
             self._seen.discard((namespace, name))
             return Outcome(finished=True)
-        before = _status(body)
+        before = parse.status(body)
         await self._tell_again(body, before)
         try:
             spec = _spec(body)
@@ -97,6 +97,8 @@ class Reconciler:
     async def _context(self, body: Mapping[str, Any], spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> Context:
         """Look at the world, then at the metrics. ValueError when the gates cannot be understood."""
         now, meta = self.now(), body["metadata"]
+        if spec.alerts is not None:
+            matchers.parse_all(spec.alerts.matchers, "spec.alerts.matchers")
         if "deletionTimestamp" not in meta and status.last_decision.action not in IN_FLIGHT:
             await self.hold.label_namespace(meta["namespace"])
         snap = await observe(self.kube, self.hold, body, spec, now)
@@ -109,8 +111,8 @@ class Reconciler:
 
     async def _with_metrics(self, c: Context) -> Snapshot:
         snap, provider = c.snap, c.spec.analysis.provider
-        if snap.deleting or c.spec.suspend:
-            return snap
+        if snap.deleting or c.spec.suspend or alerts.waiting(c.status):
+            return snap  # an alert is acted on at once, even if the metrics are slow or away
         if provider is None:
             return replace(snap, intervals=readings.unasked(readings.due(c.spec, c.status, c.now)))
         prometheus = self.prometheus(provider.prometheus.address)
@@ -182,6 +184,8 @@ def _next_look(c: Context) -> float | None:
         return None
     if c.action is Action.WAIT:
         return _LONG_WAIT
+    if c.action not in IN_FLIGHT and c.snap.route is not None and c.snap.route.fading:
+        return _SOON  # the millionth gives way to zero as soon as it was in force for a moment
     if c.action not in _JUDGED or not weight_confirmed(c) or c.snap.provider_problem:
         return _WAITING
     last = clock.parse(c.status.interval_end)
@@ -202,14 +206,6 @@ def _spec(body: Mapping[str, Any]) -> CanaryRolloutSpec:
             raise
         kept = {k: v for k, v in spec.items() if k in {"targetRef", "serviceRef", "trafficRouting"}}
         return CanaryRolloutSpec.model_validate({**kept, "analysis": {}})
-
-
-def _status(body: Mapping[str, Any]) -> CanaryRolloutStatus:
-    """The status as it was left; a damaged one counts as none, and everything is found out again."""
-    try:
-        return CanaryRolloutStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return CanaryRolloutStatus()
 
 
 def _event(news: Happening) -> Event:

@@ -92,6 +92,7 @@ def fresh_start(status: CanaryRolloutStatus, target: Target, now: datetime) -> C
             "drained_at": "",
             "paused_by_user": False,
             "forecast": None,
+            "alerts": [],
         }
     )
 
@@ -109,6 +110,7 @@ def settle(status: CanaryRolloutStatus, target: Target) -> CanaryRolloutStatus:
             "step": StepStatus(),
             "paused_by_user": False,
             "forecast": None,
+            "alerts": [],
         }
     )
 

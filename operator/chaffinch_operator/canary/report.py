@@ -10,7 +10,7 @@ from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.flow import Context, blocked
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
-from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition, GateStatus
+from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, GateStatus
 
 _PHASES = {
     Action.IDLE: "Idle",
@@ -26,11 +26,12 @@ _PHASES = {
     Action.RELEASE: "Releasing",
 }
 _MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
-Told = TypeVar("Told", Condition, GateStatus)
+Told = TypeVar("Told", Condition, GateStatus, AlertStatus)
 LIMIT_BYTES = 16_000
 _MESSAGE, _SHORT_MESSAGE = 512, 120
 """Characters of a condition's message; lastDecision has all of it."""
 _WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
+_ALERTS = frozenset({Reason.ALERT_FIRING, Reason.PAUSED_BY_ALERT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def fit(status: CanaryRolloutStatus) -> CanaryRolloutStatus:
         update={
             "conditions": [_shortened(k) for k in status.conditions],
             "gates": [_shortened(g) for g in status.gates],
+            "alerts": [_shortened(a) for a in status.alerts],
             "last_decision": last.model_copy(update={"message": conditions.cut(last.message, _MESSAGE)}),
         }
     )
@@ -140,7 +142,7 @@ def happening(before: CanaryRolloutStatus, after: CanaryRolloutStatus) -> Happen
     at = clock.parse(new.at)
     if (old.action, old.reason, old.at) == (new.action, new.reason, new.at) or at is None:
         return None
-    warn = new.action in _WARNINGS or new.reason in STALLED
+    warn = new.action in _WARNINGS or new.reason in STALLED | _ALERTS
     return Happening("Warning" if warn else "Normal", new.reason, new.action, new.message, at)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chaffinch_operator.canary import clock
+from chaffinch_operator.canary import alerts, clock
 from chaffinch_operator.canary.flow import SUSPENDABLE, Context, blocked
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.status import ActionStatus
@@ -57,7 +57,7 @@ def _refusal(c: Context, verb: str) -> str:
         case "pause":
             return "" if c.action in {Action.SHIFT, Action.HOLD} else f"pause: no canary is being judged ({c.action})"
         case "resume":
-            return "" if c.reason is Reason.PAUSED_BY_USER else "resume: the rollout was not paused by a person"
+            return _still_paused(c)
         case _:
             return f'unknown action "{verb[:40]}": use one of {", ".join(VERBS)}, written as <verb>@<token>'
 
@@ -66,6 +66,14 @@ def _held_back(c: Context) -> str:
     """What forbids to go on from a pause; empty when nothing."""
     problem = blocked(c)
     return f"promote: {problem.message}" if problem else ""
+
+
+def _still_paused(c: Context) -> str:
+    """Why a pause cannot end now; empty when it can."""
+    if (alert := alerts.waiting(c.status)) is not None:
+        return f"resume: another alert fired just now: {alert.message}; look at it and ask again"
+    paused = c.reason in {Reason.PAUSED_BY_USER, Reason.PAUSED_BY_ALERT}
+    return "" if paused else "resume: the rollout was not paused by a person or an alert"
 
 
 def _not_paused(c: Context) -> str:

@@ -158,9 +158,9 @@ class AlertStatus(Model):
     received_at: Time = ""
     """When the operator was told, or found it by asking."""
     outcome: Short = ""
-    """Rollback or Pause: asked for, then done by the flow."""
+    """What it leads to: Rollback or Pause until the flow has acted on it, then RolledBack or Paused."""
     message: Annotated[str, Field(max_length=300)] = ""
-    """Its labels that matched, and why this outcome."""
+    """Its labels, and why this outcome."""
 
 
 class ActionStatus(Model):

@@ -39,7 +39,7 @@ def hints(rollout: Rollout, where: str = "") -> tuple[Hint, ...]:
         return (Hint("it is being deleted; if the operator is gone already", run("cleanup")),)
     if not rollout.seen:
         return (Hint("see whether the operator runs", OPERATOR_PODS),)
-    if rollout.status.paused_by_user:
+    if rollout.status.paused_by_user or rollout.is_because(Reason.PAUSED_BY_ALERT):
         return Hint("let it go on", run("resume")), Hint("give the candidate up", run("abort"))
     if rollout.is_doing(*IN_FLIGHT):
         return _in_flight(rollout, run)

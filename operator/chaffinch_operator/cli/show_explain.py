@@ -9,6 +9,7 @@ from rich.text import Text
 from chaffinch_operator.canary.clock import elapsed
 from chaffinch_operator.canary.gates import COUNTING, Kind
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
+from chaffinch_operator.canary.status import AlertStatus
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import GateView, Meter, Thresholds, gate_views, thresholds_of
 from chaffinch_operator.cli.hints import hints
@@ -73,6 +74,22 @@ def decision_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
     yield f"Decided {when}{rollout.action}, reason {rollout.reason}."
     if rollout.sentence:
         yield f"In the operator's words: {rollout.sentence}"
+    yield from (alert_sentence(alert, look) for alert in rollout.status.alerts)
+
+
+_LEADS_TO = {
+    "Rollback": "ends the rollout in the next pass",
+    "Pause": "pauses the rollout in the next pass",
+    "RolledBack": "ended the rollout",
+    "Paused": "paused the rollout",
+}
+
+
+def alert_sentence(alert: AlertStatus, look: Look) -> str:
+    """What an alert was about, and what it led to."""
+    began, told = (words.duration(elapsed(at, look.now)) for at in (alert.starts_at, alert.received_at))
+    led = _LEADS_TO.get(alert.outcome, alert.outcome)
+    return f"Alert {alert.message} began {began} ago, was received {told} ago and {led}."
 
 
 def _gate_title(view: GateView, look: Look) -> Text:

@@ -12,7 +12,7 @@ from chaffinch_operator.canary.clock import elapsed, parse
 from chaffinch_operator.canary.model import Step
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
 from chaffinch_operator.canary.schema import seconds
-from chaffinch_operator.canary.status import Forecast, HistoryEntry, Revision
+from chaffinch_operator.canary.status import AlertStatus, Forecast, HistoryEntry, Revision
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import Thresholds, gate_views, thresholds_of
 from chaffinch_operator.cli.hints import Hint, hints
@@ -126,17 +126,24 @@ def _fact_rows(rollout: Rollout, look: Look) -> Iterator[tuple[str, RenderableTy
             yield "Steps", _steps(rollout, look)
     if status.forecast and (status.forecast.requests_needed or status.forecast.decision_by):
         yield "Forecast", _forecast(status.forecast, look)
-    yield from _told_rows(rollout)
+    yield from _told_rows(rollout, look)
 
 
-def _told_rows(rollout: Rollout) -> Iterator[tuple[str, RenderableType]]:
+def _told_rows(rollout: Rollout, look: Look) -> Iterator[tuple[str, RenderableType]]:
     for condition in rollout.status.conditions:
         if _matters(condition.type, condition.status) and condition.reason != rollout.reason:
             yield condition.type, Text(f"{condition.status} ({condition.reason}): {condition.message}", style="yellow")
+    for alert in rollout.status.alerts:
+        yield "Alert", _alert(alert, look)
     last = rollout.status.last_action
     if last:
         verb, word = last.token.split("@", 1)[0], "accepted" if last.accepted else "refused"
         yield "Last action", Text(f"{verb}: {word}. {last.message}".rstrip())
+
+
+def _alert(alert: AlertStatus, look: Look) -> Text:
+    since = f"  for {words.duration(elapsed(alert.starts_at, look.now))}"
+    return Text.assemble((alert.outcome, "red"), f": {alert.message}", (since, "dim"))
 
 
 def _matters(kind: str, status: str) -> bool:

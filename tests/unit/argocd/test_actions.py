@@ -78,6 +78,7 @@ def context(status: Mapping[str, Any], request: str) -> Context:
         pytest.param(
             rollout(Action.PAUSE, Reason.PAUSED_BY_USER, paused=True), IN_FLIGHT | {"resume"}, id="paused by a person"
         ),
+        pytest.param(rollout(Action.PAUSE, Reason.PAUSED_BY_ALERT), IN_FLIGHT | {"resume"}, id="paused by an alert"),
         pytest.param(rollout(Action.PROMOTE, Reason.GATES_PASSED), set(), id="promoting"),
         pytest.param(
             rollout(Action.PROMOTE, Reason.PROMOTION_INTERRUPTED), {"promote-force"}, id="promotion overtaken"
@@ -97,11 +98,11 @@ def test_only_what_makes_sense_is_offered(state: Mapping[str, Any], offered: set
     assert {name for name, action in found.items() if not action["disabled"]} == offered
 
 
-@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.parametrize("reason", [Reason.PAUSED_BY_USER, Reason.PAUSED_BY_ALERT, Reason.ANALYZING])
 @pytest.mark.parametrize("action", list(Action))
-def test_the_operator_accepts_what_is_offered(action: Action, paused: bool, run: Run) -> None:
+def test_the_operator_accepts_what_is_offered(action: Action, reason: Reason, run: Run) -> None:
     """With a held template, no action is offered that the operator would then refuse."""
-    state = rollout(action, Reason.PAUSED_BY_USER if paused else Reason.ANALYZING, paused=paused)
+    state = rollout(action, reason, paused=reason is Reason.PAUSED_BY_USER)
     found = run("actions/discovery.lua", state)
     for verb in (name for name, offer in found.items() if not offer["disabled"]):
         answered = requests.answer(context(state["status"], f"{verb}@1")).status.last_action

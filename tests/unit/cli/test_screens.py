@@ -100,6 +100,21 @@ _STATUSES: dict[str, dict[str, Any] | None] = {
         },
     ),
     "paused": status("Pause", "PausedByUser", "paused by a person", pausedByUser=True),
+    "alert": status(
+        "Pause",
+        "PausedByAlert",
+        "paused at weight 25 % by alert DatabaseDown {namespace=data} (not about the canary)",
+        alerts=[
+            {
+                "fingerprint": "0" * 16,
+                "name": "DatabaseDown",
+                "startsAt": ago(minutes=5),
+                "receivedAt": ago(minutes=4),
+                "outcome": "Paused",
+                "message": "DatabaseDown {namespace=data} (not about the canary)",
+            }
+        ],
+    ),
     "hold": status(
         "Hold",
         "InsufficientEvidence",

@@ -65,14 +65,18 @@ def test_the_manifest_runs_this_version() -> None:
 def test_port_and_probes_are_where_the_operator_listens() -> None:
     """Probes ask the port of the settings' default."""
     (container,) = pod()["containers"]
-    assert container["ports"] == [{"name": "http", "containerPort": Settings().http_port}]
+    assert container["ports"][0] == {"name": "http", "containerPort": Settings().http_port}
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
 
 
 def test_the_operator_learns_who_and_where_it_is() -> None:
     """Lease holder and namespace come from the downward API."""
-    fields = {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in pod()["containers"][0]["env"]}
+    fields = {
+        item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"]
+        for item in pod()["containers"][0]["env"]
+        if "valueFrom" in item
+    }
     settings = Settings.from_env({"POD_NAME": "pod-1", "POD_NAMESPACE": "elsewhere"})
     assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
     assert (settings.identity, settings.namespace) == ("pod-1", "elsewhere")

@@ -102,3 +102,10 @@ async def test_metrics_are_served(base: str) -> None:
     status, text = await get(f"{base}/metrics")
     assert status == 200
     assert "# TYPE chaffinch_leader gauge" in text
+
+
+async def test_notes_are_told_to_those_who_ask_for_all(base: str, health: Health) -> None:
+    """Readiness does not depend on them."""
+    health.note("alerts", lambda: "off")
+    assert await get(f"{base}/readyz?verbose") == (200, "standby: ok\nalerts: off\n")
+    assert await get(f"{base}/readyz") == (200, "standby: ok\n")

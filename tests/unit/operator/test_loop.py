@@ -253,3 +253,50 @@ def test_a_newer_loop_of_the_same_key_keeps_its_event() -> None:
 def test_back_off_grows_to_a_minute(failures: int, low: float, high: float) -> None:
     """Also after hundreds of failures the number is a sane one."""
     assert all(low <= backoff(failures) <= high for _ in range(50))
+
+
+def test_an_urgent_wake_up_ends_the_pass(virtually: Run) -> None:
+    """What it waits for may take long; the next pass begins after the shortest pause, and no failure is counted."""
+    wakeups, urgent = Wakeups(), Wakeups()
+    cancelled: list[bool] = []
+
+    async def waiting() -> Outcome:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return Outcome()
+
+    work = Work([waiting])
+
+    async def scenario() -> None:
+        loop = run_object("a", work.reconcile, wakeups, Life(), resync_seconds=RESYNC, observer=work, urgent=urgent)
+        await asyncio.gather(loop, after(5, lambda: urgent.wake("a")))
+
+    virtually(scenario())
+    assert work.at == [0, 5 + loops.PAUSE]
+    assert (cancelled, work.results) == ([True], ["ok", "ok"])
+    assert urgent.keys() == []
+
+
+def test_an_urgent_wake_up_between_passes_cuts_off_none(virtually: Run) -> None:
+    """The pass that begins after it sees all there is to see."""
+    wakeups, urgent = Wakeups(), Wakeups()
+
+    async def pass_of_a_second() -> Outcome:
+        await asyncio.sleep(1)
+        return Outcome()
+
+    work = Work([Outcome(), pass_of_a_second])
+
+    def hurry() -> None:
+        urgent.wake("a")
+        wakeups.wake("a")
+
+    async def scenario() -> None:
+        loop = run_object("a", work.reconcile, wakeups, Life(), resync_seconds=RESYNC, observer=work, urgent=urgent)
+        await asyncio.gather(loop, after(5, hurry))
+
+    virtually(scenario())
+    assert work.at == [0, 5, 6 + RESYNC]

@@ -35,6 +35,16 @@ def test_a_rollout_is_shown_with_its_evidence() -> None:
     ]
 
 
+def test_posts_and_alerts_are_counted() -> None:
+    """By what was answered, and by what they lead to."""
+    metrics = Metrics()
+    metrics.alert_post(401)
+    metrics.alert_recorded("Rollback")
+    assert lines(metrics, "chaffinch_alert_posts_total") == ['chaffinch_alert_posts_total{code="401"} 1.0']
+    recorded = lines(metrics, "chaffinch_alerts_recorded_total")
+    assert recorded == ['chaffinch_alerts_recorded_total{outcome="Rollback"} 1.0']
+
+
 def test_former_phases_and_gates_are_dropped() -> None:
     """A rollout is in one phase."""
     metrics = Metrics()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaffinch_operator.loop import Outcome
-from chaffinch_operator.runtime import Key, Runtime
+from chaffinch_operator.runtime import Key, Runtime, alerts_in
 from chaffinch_operator.settings import Settings
 
 Run = Callable[[Any], Any]
@@ -84,6 +84,42 @@ def test_a_change_of_status_alone_does_not(virtually: Run) -> None:
         s.runtime.rollout_changed({**s.body, "status": {"phase": "Idle"}})
         await settle()
         assert s.work.passes == []
+
+    virtually(scenario())
+
+
+def alerted(*starts: str) -> dict[str, Any]:
+    """The object with alerts in its status."""
+    return {**rollout(), "status": {"alerts": [{"fingerprint": "f", "startsAt": start} for start in starts]}}
+
+
+def test_alerts_in_the_status_do(virtually: Run) -> None:
+    """Any replica may have written them; once is enough, and when they go there is nothing to do."""
+
+    async def scenario() -> None:
+        s = Scenario()
+        await s.start()
+        for body, passes in ((alerted("1"), 1), (alerted("1"), 0), (alerted("1", "2"), 1), (alerted(), 0)):
+            s.work.passes.clear()
+            s.runtime.rollout_changed(body)
+            await settle()
+            assert len(s.work.passes) == passes
+
+    virtually(scenario())
+
+
+def test_alerts_that_this_process_wrote_are_no_news(virtually: Run) -> None:
+    """The pass begins at once, and is not cut off when the watch shows the same a moment later."""
+
+    async def scenario() -> None:
+        s = Scenario()
+        await s.start()
+        s.runtime.alerts_written(Key("shop", "web"), alerts_in(alerted("1")["status"]))
+        s.runtime.alerts_written(Key("shop", "other"), alerts_in(alerted("1")["status"]))
+        await settle()
+        s.runtime.rollout_changed(alerted("1"))
+        await settle()
+        assert s.work.passes == ["shop/web"]
 
     virtually(scenario())
 

@@ -30,6 +30,16 @@ def test_every_variable_is_read() -> None:
             "CHAFFINCH_RETRY_SECONDS": "0.5",
             "CHAFFINCH_HTTP_HOST": "127.0.0.1",
             "CHAFFINCH_HTTP_PORT": "0",
+            "CHAFFINCH_ALERTS_HOST": "127.0.0.2",
+            "CHAFFINCH_ALERTS_PORT": "9999",
+            "CHAFFINCH_ALERTS_TOKEN_FILE": "/t",
+            "CHAFFINCH_ALERTS_CERT_FILE": "/c",
+            "CHAFFINCH_ALERTS_KEY_FILE": "/y",
+            "CHAFFINCH_ALERTS_CLIENT_CA_FILE": "/a",
+            "CHAFFINCH_ALERTMANAGER_URL": "https://alertmanager.example/prefix",
+            "CHAFFINCH_ALERTMANAGER_TOKEN_FILE": "/at",
+            "CHAFFINCH_ALERTMANAGER_CA_FILE": "/aa",
+            "CHAFFINCH_ALERTMANAGER_SECONDS": "90",
             "CHAFFINCH_RESYNC_SECONDS": "60",
             "CHAFFINCH_WATCH_NAMESPACES": "a, b,",
             "CHAFFINCH_LOG_FORMAT": "console",
@@ -47,6 +57,16 @@ def test_every_variable_is_read() -> None:
         retry_seconds=0.5,
         http_host="127.0.0.1",
         http_port=0,
+        alerts_host="127.0.0.2",
+        alerts_port=9999,
+        alerts_token_file="/t",
+        alerts_cert_file="/c",
+        alerts_key_file="/y",
+        alerts_client_ca_file="/a",
+        alertmanager_url="https://alertmanager.example/prefix",
+        alertmanager_token_file="/at",
+        alertmanager_ca_file="/aa",
+        alertmanager_seconds=90,
         resync_seconds=60,
         watch_namespaces=("a", "b"),
         log_format="console",
@@ -76,6 +96,9 @@ def test_two_processes_have_two_identities() -> None:
         ("CHAFFINCH_RENEW_SECONDS", "inf"),
         ("CHAFFINCH_HTTP_PORT", "65536"),
         ("CHAFFINCH_HTTP_PORT", "http"),
+        ("CHAFFINCH_ALERTS_PORT", "-1"),
+        ("CHAFFINCH_ALERTMANAGER_URL", "alertmanager:9093"),
+        ("CHAFFINCH_ALERTMANAGER_SECONDS", "never"),
         ("CHAFFINCH_LOG_FORMAT", "xml"),
         ("CHAFFINCH_LOG_LEVEL", "loud"),
     ],
@@ -84,6 +107,20 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     """The message names the variable and shows its value."""
     with pytest.raises(BadSettingError, match=f'{name}="{value}"'):
         Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("CHAFFINCH_ALERTS_CERT_FILE", "KEY_FILE"),
+        ("CHAFFINCH_ALERTS_KEY_FILE", "CERT_FILE"),
+        ("CHAFFINCH_ALERTS_CLIENT_CA_FILE", "CERT_FILE"),
+    ],
+)
+def test_what_belongs_together_is_set_together(name: str, missing: str) -> None:
+    """A certificate without its key, or an authority without HTTPS, would protect nothing."""
+    with pytest.raises(BadSettingError, match=missing):
+        Settings.from_env({name: "/file"})
 
 
 def test_lease_times_must_be_in_order() -> None:

@@ -3,7 +3,7 @@
 local status = obj.status or {}
 local action = (status.lastDecision or {}).action
 local reason = (status.lastDecision or {}).reason
-local paused = reason == "PausedByUser"
+local paused = reason == "PausedByUser" or reason == "PausedByAlert"
 
 local judged = action == "Shift" or action == "Hold"
 local inFlight = judged or action == "Start" or action == "Pause"
