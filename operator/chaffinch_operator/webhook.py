@@ -117,13 +117,13 @@ def _alert(found: object, where: str) -> Alert:
 
 def _moment(text: object, where: str) -> datetime:
     try:
-        # nanoseconds, as Go writes them, are more than Python reads
+        # nanoseconds, as Go writes them in posts, are more than Python reads
         at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)) if isinstance(text, str) else None
     except ValueError:
         at = None
     if at is None or at.tzinfo is None or not 1970 <= at.year < 9000:
         raise MalformedError(f"{where} must be a time such as 2026-01-31T12:00:00Z, not {_shown(text)}")
-    return at
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)  # the API cuts there, and both tell of one alert
 
 
 def _labels(found: object, where: str) -> dict[str, str]:

@@ -3,8 +3,9 @@
 `CLUSTER=local` (the default): this package's own. Addresses of Services are reachable from inside the network namespace
 only, so run the whole test session there: `python -m cluster exec -- pytest ...`.
 `CLUSTER=kind`: made with kind and Docker. It has no add-ons: install a Gateway API implementation with a Gateway
-`gateway-system/public`, metrics-server and a Prometheus Service `monitoring/prometheus:9090` yourself; the manifests
-here name images that only the local cluster has. Not run so far: no Docker engine where this was written.
+`gateway-system/public`, metrics-server, and Services `monitoring/prometheus:9090` and `monitoring/alertmanager:9093`
+yourself, as the manifests here do, whose images only the local cluster has. Not run so far: no Docker engine where this
+was written.
 `CLUSTER=current`: the context that kubectl uses now, after asking; with the same expectations.
 """
 

@@ -31,6 +31,7 @@ def manifest(path: str) -> str:
         ENVOY=versions.ENVOY,
         METRICS_SERVER=versions.METRICS_SERVER,
         PROMETHEUS=versions.PROMETHEUS,
+        ALERTMANAGER=versions.ALERTMANAGER,
         DNS_ADDRESS=host.DNS_ADDRESS,
     )
 
@@ -43,6 +44,7 @@ def recipe(addon: Addon) -> str:
         "metrics": lambda: manifest("metrics/kustomization.yaml") + key("metrics"),
         "gateway": lambda: manifest("gateway.yaml") + key("gateway") + repr(CHART_SETTINGS),
         "prometheus": lambda: manifest("prometheus.yaml"),
+        "alertmanager": lambda: manifest("alertmanager.yaml"),
     }[addon]()
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
 
@@ -68,6 +70,7 @@ class Addons:
             "metrics": self._apply_metrics,
             "gateway": self._apply_gateway,
             "prometheus": lambda: self._kubectl.apply(manifest("prometheus.yaml")),
+            "alertmanager": lambda: self._kubectl.apply(manifest("alertmanager.yaml")),
         }
         # the gateway first: it is the slowest to become ready
         for addon in sorted(self._config.addons, key=lambda name: name != "gateway"):

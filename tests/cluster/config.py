@@ -12,7 +12,7 @@ from typing import Literal, Self, cast, get_args
 from cluster.errors import ClusterError
 
 Platform = Literal["local", "kind", "current"]
-Addon = Literal["dns", "storage", "metrics", "gateway", "prometheus"]
+Addon = Literal["dns", "storage", "metrics", "gateway", "prometheus", "alertmanager"]
 
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 ADDONS: tuple[Addon, ...] = get_args(Addon)

@@ -97,6 +97,15 @@ ADDON_IMAGES: Mapping[Addon, tuple[Image, ...]] = {
             "/bin/prometheus",
         ),
     ),
+    "alertmanager": (
+        Image(
+            f"localhost/alertmanager:v{versions.ALERTMANAGER}",
+            "alertmanager",
+            {"Entrypoint": ["/bin/alertmanager"]},
+            "alertmanager",
+            "/bin/alertmanager",
+        ),
+    ),
 }
 
 

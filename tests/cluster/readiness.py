@@ -20,6 +20,7 @@ from cluster.namespace import call_inside, dns_resolves, http_get
 
 GATEWAY = ("public", "gateway-system")
 PROMETHEUS_PORT = 9090
+ALERTMANAGER_PORT = 9093
 HTTP_OK = 200
 LEASE_SECONDS = 40
 API_NAME = "kubernetes.default.svc.cluster.local"
@@ -31,6 +32,7 @@ PODS: Mapping[Addon, tuple[tuple[str, str], ...]] = {
         ("envoy-gateway-system", "gateway.envoyproxy.io/owning-gateway-name=public"),
     ),
     "prometheus": (("monitoring", "app=prometheus"),),
+    "alertmanager": (("monitoring", "app=alertmanager"),),
 }
 
 
@@ -64,6 +66,7 @@ class Readiness:
             "metrics": self._metrics,
             "gateway": self._gateway,
             "prometheus": self._prometheus,
+            "alertmanager": self._alertmanager,
         }
         try:
             return self._pods(addon) or checks[addon]()
@@ -79,7 +82,10 @@ class Readiness:
 
     def prometheus_address(self) -> str:
         """The cluster address of Prometheus."""
-        return str(self._kubectl.json("get", "service", "prometheus", "-n=monitoring")["spec"]["clusterIP"])
+        return self._address("prometheus")
+
+    def _address(self, service: str) -> str:
+        return str(self._kubectl.json("get", "service", service, "-n=monitoring")["spec"]["clusterIP"])
 
     def _pods(self, addon: Addon) -> str:
         for namespace, labels in PODS.get(addon, ()):
@@ -122,6 +128,11 @@ class Readiness:
         _, body = self._inside(lambda: http_get(address, PROMETHEUS_PORT, "/api/v1/targets?state=active"))
         expected = {"monitoring", *(["envoy-gateway-system"] if "gateway" in self._config.addons else [])}
         return target_problem(json.loads(body or "{}"), expected)
+
+    def _alertmanager(self) -> str:
+        address = self._address("alertmanager")
+        status, _ = self._inside(lambda: http_get(address, ALERTMANAGER_PORT, "/-/ready"))
+        return "" if status == HTTP_OK else f"Alertmanager at {address} is not ready"
 
 
 def has_condition(status: Mapping[str, Any], kind: str) -> bool:

@@ -100,6 +100,36 @@ class GoInstall:
 
 
 @dataclass(frozen=True, slots=True)
+class GoSource:
+    """A program of a module that lacks files which its release adds; built in a copy, with stand-ins for them."""
+
+    module: str
+    version: str
+    package: str
+    stand_ins: tuple[tuple[str, str], ...]
+    """Path and content of each."""
+    variables: tuple[str, ...] = ()
+
+    def sources(self) -> tuple[Path, ...]:
+        """None beside the module."""
+        return ()
+
+    def build(self, target: Path, workshop: Workshop, /) -> None:
+        """Copy the module, which is read-only where Go keeps it, add the files and build."""
+        facts = workshop.go(["mod", "download", "-json", f"{self.module}@{self.version}"], cwd=target)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            source = Path(folder) / "source"
+            shutil.copytree(json.loads(facts)["Dir"], source, copy_function=shutil.copyfile)
+            for place in (source, *(path for path in source.rglob("*") if path.is_dir())):
+                place.chmod(0o755)
+            for name, content in self.stand_ins:
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).write_text(content)
+            output = f"-o={target / 'bin' / Path(self.package).name}"
+            workshop.go(["build", "-trimpath", linker_flags(self.variables), output, self.package], cwd=source)
+
+
+@dataclass(frozen=True, slots=True)
 class Native:
     """A static program from one C file of ours."""
 
@@ -230,6 +260,17 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
             f"v{versions.PROMETHEUS_MODULE}",
             "/cmd/prometheus",
             (f"github.com/prometheus/common/version.Version={versions.PROMETHEUS}",),
+        ),
+    ),
+    "alertmanager": (
+        versions.ALERTMANAGER,
+        GoSource(
+            "github.com/prometheus/alertmanager",
+            f"v{versions.ALERTMANAGER}",
+            "./cmd/alertmanager",
+            # its pages are made by Node.js, which nothing else here needs
+            (("ui/app/dist/index.html", "<!doctype html><title>Alertmanager</title>\n"),),
+            (f"github.com/prometheus/common/version.Version={versions.ALERTMANAGER}",),
         ),
     ),
     "python": (
