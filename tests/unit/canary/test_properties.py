@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chaffinch_operator.canary.plan import Apply, Delete, Isolate, Unisolate, Unpause
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason, Verdict
 from chaffinch_operator.canary.report import LIMIT_BYTES, compact, size
-from chaffinch_operator.canary.status import CanaryRolloutStatus, StepStatus
+from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, StepStatus
 from unit.canary.builders import ERRORS, RESTARTS, Scene, digest, first_sight, moment, replica_set, rev, scene, stamp
 
 Change = Callable[[Scene], Scene]
@@ -28,6 +28,19 @@ def desired(weight: int) -> Change:
     return lambda s: s.status(weight=s.state.weight.model_copy(update={"desired": weight}))
 
 
+def alerted(s: Scene, outcome: str) -> Scene:
+    """An alert in the status, as long as one can be."""
+    entry = AlertStatus(
+        fingerprint="f" * 16,
+        name="A" * 100,
+        starts_at=stamp(5),
+        received_at=stamp(6),
+        outcome=outcome,
+        message="m" * 300,
+    )
+    return s.status(alerts=[entry] * 5)
+
+
 STAGES: dict[str, Scene] = {
     "never seen": first_sight(),
     "at rest": scene(),
@@ -40,6 +53,7 @@ STAGES: dict[str, Scene] = {
     "paused": scene().shifting().decision(Action.PAUSE, Reason.PAUSED),
     "waiting for approval": scene().shifting().decision(Action.PAUSE, Reason.APPROVAL_REQUIRED),
     "paused by a person": scene().shifting().decision(Action.PAUSE, Reason.PAUSED_BY_USER),
+    "paused by an alert": scene().shifting().decision(Action.PAUSE, Reason.PAUSED_BY_ALERT),
     "promoting": scene().promoting(),
     "rolling back": scene().rolling_back(),
     "rejected": scene().rejected(),
@@ -65,6 +79,7 @@ CHANGES: dict[str, Change] = {
         for r in (Reason.TARGET_CONFLICT, Reason.NAME_TAKEN, Reason.HOLD_NOT_INSTALLED, Reason.GATEWAY_API_MISSING)
     },
     **{f"at {t}": lambda s, t=t: s.at(t) for t in (-500, 45, 130, 700, 8000)},  # type: ignore[misc]
+    **{f"alert {o}": lambda s, o=o: alerted(s, o) for o in ("Rollback", "Pause", "Paused")},  # type: ignore[misc]
     "a canary": lambda s: s.canary(),
     "no canary": lambda s: s.world(canary=None),
     "a canary that is not available": lambda s: s.canary(available=0, ready=0, ready_endpoints=0),
