@@ -61,7 +61,7 @@ class Receiver:
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._files: tuple[object, ...] = ()
+        self._files: tuple[object, ...] | None = None
         self._trouble = ""
         self._told: dict[int, float] = {}
         self.port = 0
@@ -109,20 +109,29 @@ class Receiver:
         try:
             context = self._context()
         except (OSError, ssl.SSLError) as error:
-            self._trouble = f"the certificates cannot be used: {error}"
-            _log.warning("alerts_not_received", error=self._trouble)
-            return
+            return self._failed(f"the certificates cannot be used: {error}")
         if self._server is not None:
             self._server.close()
-        self._server = await asyncio.get_running_loop().create_server(
-            self._protocol,
-            self._settings.alerts_host or None,
-            self.port or self._settings.alerts_port,
-            ssl=context,
-            ssl_handshake_timeout=BODY_SECONDS if context else None,
-        )
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._protocol,
+                self._settings.alerts_host or None,
+                self.port or self._settings.alerts_port,
+                ssl=context,
+                ssl_handshake_timeout=BODY_SECONDS if context else None,
+            )
+        except OSError as error:
+            self._files = None
+            return self._failed(f"CHAFFINCH_ALERTS_PORT={self._settings.alerts_port}: {error}")
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._trouble = ""
+        return None
+
+    def _failed(self, trouble: str) -> None:
+        """Go on without: rollouts need the operator more than alerts do. It is tried again."""
+        if trouble != self._trouble:
+            _log.warning("alerts_not_received", error=trouble)
+        self._trouble = trouble
 
     def _context(self) -> ssl.SSLContext | None:
         its = self._settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,17 @@ async def test_without_a_way_to_tell_who_sends_it_is_off() -> None:
         assert it.port == 0
         assert it.receiver is not None
         assert it.receiver.state.startswith("off: neither CHAFFINCH_ALERTS_TOKEN_FILE nor")
+
+
+async def test_a_port_in_use_is_waited_for(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator starts without, says so, and listens once it can."""
+    monkeypatch.setattr(receiver, "LOOK_SECONDS", 0.05)
+    theirs = by_token(token_file)
+    async with open_desk(theirs) as other, open_desk(replace(theirs, alerts_port=other.port)) as it:
+        assert it.receiver is not None
+        assert f"CHAFFINCH_ALERTS_PORT={other.port}" in it.receiver.state
+        assert other.receiver is not None
+        await other.receiver.__aexit__(None, None, None)
+        it.port = other.port
+        await eventually(lambda: answered(it), 200)
+        assert len(it.put) == 1
