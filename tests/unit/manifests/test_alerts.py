@@ -72,3 +72,14 @@ def test_the_policy_lets_alertmanager_in() -> None:
     patch = yaml.safe_load((ALERTS / "ask_alertmanager.yaml").read_text())
     (given,) = patch["spec"]["template"]["spec"]["containers"][0]["env"]
     assert Settings.from_env({given["name"]: given["value"]}).alertmanager_url
+
+
+def test_the_local_cluster_has_one_token_on_both_sides() -> None:
+    """Its Alertmanager sends the one that the operator's overlay for it brings."""
+    overlay = yaml.safe_load((ROOT / "manifests/overlays/local/kustomization.yaml").read_text())
+    objects = yaml.safe_load_all((ROOT / "tests/cluster/manifests/alertmanager.yaml").read_text())
+    secret = next(o for o in objects if o["kind"] == "Secret")
+    (ours,) = overlay["secretGenerator"]
+    assert ours["name"] == secret["metadata"]["name"] == "chaffinch-alerts"
+    assert ours["literals"] == [f"token={secret['stringData']['token']}"]
+    assert ours["options"]["disableNameSuffixHash"]
