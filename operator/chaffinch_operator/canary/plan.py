@@ -18,7 +18,8 @@ from chaffinch_operator.canary.sizing import canary_replicas, first_weight
 from chaffinch_operator.canary.snapshot import Canary, Route, Target
 
 _SHORT_DELAY_SECONDS = 3
-_FADE_SECONDS = 1.0
+FADE_SECONDS = 1.0
+"""How long a weight of a millionth is in force before it becomes zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _faded(c: Context, route: Route) -> bool:
     """The millionth is in force, or was refused: no request is on its way to the backend any more."""
     since = route.weight_since
     answered = route.accepted or bool(route.problem)
-    return since is None or (answered and (c.now - since).total_seconds() >= _FADE_SECONDS)
+    return since is None or (answered and (c.now - since).total_seconds() >= FADE_SECONDS)
 
 
 def _can_carry(c: Context, canary: Canary) -> bool:

@@ -18,11 +18,11 @@ from chaffinch_operator.canary.flow import Context, weight_confirmed
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.observe import observe
-from chaffinch_operator.canary.plan import Operation, finished, plan
+from chaffinch_operator.canary.plan import FADE_SECONDS, Operation, finished, plan
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
 from chaffinch_operator.canary.schema import seconds
-from chaffinch_operator.canary.snapshot import Snapshot
+from chaffinch_operator.canary.snapshot import Route, Snapshot
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.errors import Terminal
@@ -32,6 +32,7 @@ from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.prometheus import Prometheus
 
 _SOON, _WAITING, _LONG_WAIT = 0.3, 1.0, 10.0
+_MOMENT = 0.01
 _RECENT = timedelta(minutes=10)
 """An Event of an older decision is not written any more: people saw its outcome."""
 _JUDGED = frozenset({Action.SHIFT, Action.PAUSE, Action.HOLD})
@@ -185,7 +186,7 @@ def _next_look(c: Context) -> float | None:
     if c.action is Action.WAIT:
         return _LONG_WAIT
     if c.action not in IN_FLIGHT and c.snap.route is not None and c.snap.route.fading:
-        return _SOON  # the millionth gives way to zero as soon as it was in force for a moment
+        return _until_faded(c.snap.route, c.now)
     if c.action not in _JUDGED or not weight_confirmed(c) or c.snap.provider_problem:
         return _WAITING
     last = clock.parse(c.status.interval_end)
@@ -194,6 +195,13 @@ def _next_look(c: Context) -> float | None:
     analysis = c.spec.analysis
     ripe = last.timestamp() + seconds(analysis.interval) + seconds(analysis.query_offset)
     return min(max(ripe - c.now.timestamp(), _SOON), _LONG_WAIT)
+
+
+def _until_faded(route: Route, now: datetime) -> float:
+    """Seconds until the millionth may give way to zero; after that, until the Gateway has accepted it."""
+    since = route.weight_since or now
+    left = FADE_SECONDS - (now - since).total_seconds()
+    return left + _MOMENT if left > 0 else _SOON
 
 
 def _spec(body: Mapping[str, Any]) -> CanaryRolloutSpec:

@@ -81,6 +81,19 @@ async def test_an_alert_is_written_then_acted_on() -> None:
     assert [e["type"] for e in shop.cluster.events if e["reason"] == "AlertFiring"] == ["Warning"]
 
 
+async def test_zero_follows_as_soon_as_the_millionth_was_in_force() -> None:
+    """A second after its write; nothing is looked at before, and the Gateway's word is waited for if it is late."""
+    shop = await judged()
+    await inbox(shop).put([alert(shop)], shop.cluster.now)
+    await shop.look()
+    shop.cluster.tick(0.3)
+    assert (await shop.look()).requeue_after == 0.3  # the status has the weight that was read back
+    assert (await shop.look()).requeue_after == pytest.approx(0.71)
+    shop.cluster.tick(0.71)
+    await shop.look()
+    assert shop.route == [100, 0]
+
+
 async def test_dying_between_writing_and_acting_changes_nothing() -> None:
     """The next process finds the alert where the last one left it, and dies after each of its own writes."""
     shop = await judged()
