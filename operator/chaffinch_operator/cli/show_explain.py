@@ -9,7 +9,6 @@ from rich.text import Text
 from chaffinch_operator.canary.clock import elapsed
 from chaffinch_operator.canary.gates import COUNTING, Kind
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
-from chaffinch_operator.canary.status import AlertStatus
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import GateView, Meter, Thresholds, gate_views, thresholds_of
 from chaffinch_operator.cli.hints import hints
@@ -74,22 +73,6 @@ def decision_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
     yield f"Decided {when}{rollout.action}, reason {rollout.reason}."
     if rollout.sentence:
         yield f"In the operator's words: {rollout.sentence}"
-    yield from (alert_sentence(alert, look) for alert in rollout.status.alerts)
-
-
-_LEADS_TO = {
-    "Rollback": "ends the rollout in the next pass",
-    "Pause": "pauses the rollout in the next pass",
-    "RolledBack": "ended the rollout",
-    "Paused": "paused the rollout",
-}
-
-
-def alert_sentence(alert: AlertStatus, look: Look) -> str:
-    """What an alert was about, and what it led to."""
-    began, told = (words.duration(elapsed(at, look.now)) for at in (alert.starts_at, alert.received_at))
-    led = _LEADS_TO.get(alert.outcome, alert.outcome)
-    return f"Alert {alert.message} began {began} ago, was received {told} ago and {led}."
 
 
 def _gate_title(view: GateView, look: Look) -> Text:
@@ -135,13 +118,21 @@ def _how(view: GateView) -> str:
     return f"Judged {how}." if how else ""
 
 
+_LEADS_TO = {
+    "Rollback": "ends the rollout in the next pass",
+    "Pause": "pauses the rollout in the next pass",
+    "RolledBack": "ended the rollout",
+    "Paused": "paused the rollout",
+}
+
+
 def alert_sentences(rollout: Rollout, look: Look) -> Iterator[str]:
-    """The alerts that matched during the rollout, newest first, and what each asked for."""
+    """The alerts that matched during the rollout, newest first, what they were about and what each led to."""
     for alert in rollout.status.alerts:
-        began = f", began {words.duration(elapsed(alert.starts_at, look.now))} ago" if alert.starts_at else ""
-        asked = f", asks for {alert.outcome}" if alert.outcome else ""
-        said = f": {alert.message}" if alert.message else ""
-        yield _sentence(f"{alert.name or alert.fingerprint}{began}{asked}{said}")
+        began = f" began {words.duration(elapsed(alert.starts_at, look.now))} ago" if alert.starts_at else ""
+        told = f", was received {words.duration(elapsed(alert.received_at, look.now))} ago" if alert.received_at else ""
+        led = _LEADS_TO.get(alert.outcome, alert.outcome)
+        yield _sentence(f"{alert.message or alert.name or alert.fingerprint}{began}{told} and {led}")
 
 
 def harm_sentence(view: GateView, meter: Meter, thresholds: Thresholds) -> str:

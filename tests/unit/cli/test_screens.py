@@ -66,16 +66,16 @@ _STATUSES: dict[str, dict[str, Any] | None] = {
     "unseen": None,
     "alerted": status(
         "Pause",
-        "Paused",
-        "an alert is firing",
+        "PausedByAlert",
+        "paused at weight 25 % by alert DatabaseDown {namespace=data} (not about the canary)",
         alerts=[
             {
-                "fingerprint": "9f8e7d6c5b4a3210",
-                "name": "CheckoutErrors",
-                "startsAt": ago(minutes=2),
-                "receivedAt": ago(minutes=1),
-                "outcome": "Pause",
-                "message": 'alertname="CheckoutErrors" matches; no label points at the canary',
+                "fingerprint": "0" * 16,
+                "name": "DatabaseDown",
+                "startsAt": ago(minutes=5),
+                "receivedAt": ago(minutes=4),
+                "outcome": "Paused",
+                "message": "DatabaseDown {namespace=data} (not about the canary)",
             }
         ],
     ),
@@ -100,21 +100,6 @@ _STATUSES: dict[str, dict[str, Any] | None] = {
         },
     ),
     "paused": status("Pause", "PausedByUser", "paused by a person", pausedByUser=True),
-    "alert": status(
-        "Pause",
-        "PausedByAlert",
-        "paused at weight 25 % by alert DatabaseDown {namespace=data} (not about the canary)",
-        alerts=[
-            {
-                "fingerprint": "0" * 16,
-                "name": "DatabaseDown",
-                "startsAt": ago(minutes=5),
-                "receivedAt": ago(minutes=4),
-                "outcome": "Paused",
-                "message": "DatabaseDown {namespace=data} (not about the canary)",
-            }
-        ],
-    ),
     "hold": status(
         "Hold",
         "InsufficientEvidence",
