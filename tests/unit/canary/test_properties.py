@@ -201,7 +201,7 @@ def allowed_to_promote(before: Scene, after: Scene) -> bool:
 
 
 def allowed_to_roll_back(before: Scene, after: Scene) -> bool:
-    """Whether harm was proven, or a person or the spec wanted it."""
+    """Whether harm was proven, or a person, an alert or the spec wanted it."""
     verdicts = [g.verdict for g in after.state.gates if not g.dry_run]
     match after.verdict[1]:
         case Reason.GATE_FAILED:
@@ -213,6 +213,8 @@ def allowed_to_roll_back(before: Scene, after: Scene) -> bool:
             return choice == "Rollback" and Verdict.NO_DATA not in verdicts and not before.snap.provider_problem
         case Reason.DEADLINE_EXCEEDED:
             return before.now >= moment(600)
+        case Reason.ALERT_FIRING:
+            return "Rollback" in {a.outcome for a in before.state.alerts}
         case _:
             return False
 
@@ -220,7 +222,7 @@ def allowed_to_roll_back(before: Scene, after: Scene) -> bool:
 @settings(max_examples=250, deadline=None)
 @given(scenes())
 def test_nothing_is_promoted_or_rolled_back_without_cause(before: Scene) -> None:
-    """Proof, harm, a person, or the spec; never missing data."""
+    """Proof, harm, a person, an alert, or the spec; never missing data."""
     after = before.decide()
     if before.verdict[0] in IN_FLIGHT and after.verdict[0] is Action.PROMOTE:
         assert allowed_to_promote(before, after), after.verdict
