@@ -171,11 +171,11 @@ class _Loop:
         self.failures, self.complaint = 0, ""
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a wake-up, the end of the object's life, or the time; a wake-up only after a moment."""
+        """Wait for a wake-up, the end of the object's life, or the time; a wake-up only after a moment, or urgent."""
         floor = FIRST_BACKOFF if self.complaint else PAUSE
-        await _first(floor, self.life.until_over())
-        if seconds > floor:
-            await _first(seconds - floor, self.life.until_over(), self.woken.wait())
+        await _first(floor, self.life.until_over(), self.urgent.wait())
+        if seconds > floor and not self.urgent.is_set():
+            await _first(seconds - floor, self.life.until_over(), self.woken.wait(), self.urgent.wait())
 
 
 def backoff(failures: int) -> float:

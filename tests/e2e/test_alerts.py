@@ -13,7 +13,7 @@ import pytest
 
 from chaffinch_operator.canary.reasons import Action, Reason
 from support.operator import Operator
-from support.receiving import fire, receiving_operator
+from support.receiving import Alertmanager, receiving_operator
 from support.rollouts import Grounds, Pod, Said, Shop, Street
 from support.stories import together
 from support.timeline import Seen, doing
@@ -32,6 +32,13 @@ def operator(cluster: Grounds) -> Iterator[Operator]:
     """An operator that receives alerts and watches this module's namespaces only."""
     stem = f"e2e-alerts-{secrets.token_hex(3)}"
     with receiving_operator(cluster.access, cluster.kubectl, [f"{stem}-{number}" for number in range(4)]) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def alertmanager(cluster: Grounds) -> Iterator[Alertmanager]:
+    """The cluster's Alertmanager."""
+    with Alertmanager(cluster.access) as it:
         yield it
 
 
@@ -106,42 +113,44 @@ def posts(shop: Shop) -> float:
     return float(counts[0]) if counts else 0.0
 
 
-def paused_story(shop: Shop) -> Paused:
+def paused_story(shop: Shop, alertmanager: Alertmanager) -> Paused:
     """The database fails; a person looks and goes on."""
     with shop.load(40.0):
         at_weight(shop)
-        fire(shop.grounds.access, alert(shop, "DatabaseDown"))
+        alertmanager.fire(alert(shop, "DatabaseDown"))
         paused = shop.wait(doing(Action.PAUSE, Reason.PAUSED_BY_ALERT), 20, "the pause")
         shown, resume = shop.chaffinch("status", shop.name), shop.chaffinch("resume", shop.name)
         resumed = shop.wait(doing(Action.SHIFT), 20, "the resumption")
         position, before = shop.timeline.mark(), posts(shop)
         # another of the same group, of no concern: the whole group is delivered again
-        fire(shop.grounds.access, alert(shop, "DatabaseDown", severity="info"))
+        alertmanager.fire(alert(shop, "DatabaseDown", severity="info"))
         shop.wait_for(lambda: posts(shop) > before, 30, "another delivery")
         shop.chaffinch("pause", shop.name)
         shop.wait(doing(Action.PAUSE, Reason.PAUSED_BY_USER), 20, "the pause of a person")
         return Paused(paused, shown, resume, resumed, shop.timeline.decisions(position))
 
 
-def alone_story(shop: Shop, operator: Operator) -> Alone:
+def alone_story(shop: Shop, operator: Operator, alertmanager: Alertmanager) -> Alone:
     """The operator is killed; the alert fires; another operator comes."""
     with shop.load(40.0):
         at_weight(shop)
         operator.kill()
-        fire(shop.grounds.access, alert(shop, "QueueGrows", deployment=f"{shop.name}-canary"))
+        alertmanager.fire(alert(shop, "QueueGrows", deployment=f"{shop.name}-canary"))
         operator.start().wait_ready()
         return Alone(shop.wait_rolled_back(60))
 
 
 @pytest.fixture(scope="module")
-def record(street: Street, operator: Operator) -> Record:
+def record(street: Street, operator: Operator, alertmanager: Alertmanager) -> Record:
     """Two stories at once, then the one that needs the operator for itself."""
     shops = street.open_all(*[{"spec": LISTENING}] * 3)
-    told: list[Failing | Paused] = together(lambda: failing_story(shops[0]), lambda: paused_story(shops[1]))
+    told: list[Failing | Paused] = together(
+        lambda: failing_story(shops[0]), lambda: paused_story(shops[1], alertmanager)
+    )
     failing, paused = told
     assert isinstance(failing, Failing)
     assert isinstance(paused, Paused)
-    return Record(failing, paused, alone_story(shops[2], operator))
+    return Record(failing, paused, alone_story(shops[2], operator, alertmanager))
 
 
 def test_a_rule_of_prometheus_rolls_a_bad_candidate_back(record: Record) -> None:

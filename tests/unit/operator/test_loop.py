@@ -256,7 +256,7 @@ def test_back_off_grows_to_a_minute(failures: int, low: float, high: float) -> N
 
 
 def test_an_urgent_wake_up_ends_the_pass(virtually: Run) -> None:
-    """What it waits for may take long; the next pass begins after the shortest pause, and no failure is counted."""
+    """What it waits for may take long; the next pass begins at once, and no failure is counted."""
     wakeups, urgent = Wakeups(), Wakeups()
     cancelled: list[bool] = []
 
@@ -275,7 +275,7 @@ def test_an_urgent_wake_up_ends_the_pass(virtually: Run) -> None:
         await asyncio.gather(loop, after(5, lambda: urgent.wake("a")))
 
     virtually(scenario())
-    assert work.at == [0, 5 + loops.PAUSE]
+    assert work.at == [0, 5]
     assert (cancelled, work.results) == ([True], ["ok", "ok"])
     assert urgent.keys() == []
 
@@ -290,13 +290,22 @@ def test_an_urgent_wake_up_between_passes_cuts_off_none(virtually: Run) -> None:
 
     work = Work([Outcome(), pass_of_a_second])
 
-    def hurry() -> None:
-        urgent.wake("a")
-        wakeups.wake("a")
-
     async def scenario() -> None:
         loop = run_object("a", work.reconcile, wakeups, Life(), resync_seconds=RESYNC, observer=work, urgent=urgent)
-        await asyncio.gather(loop, after(5, hurry))
+        await asyncio.gather(loop, after(5, lambda: urgent.wake("a")))
 
     virtually(scenario())
     assert work.at == [0, 5, 6 + RESYNC]
+
+
+def test_an_urgent_wake_up_waits_for_no_back_off(virtually: Run) -> None:
+    """What failed before may be something else."""
+    wakeups, urgent = Wakeups(), Wakeups()
+    work = Work([Unavailable("down")] * 3)
+
+    async def scenario() -> None:
+        loop = run_object("a", work.reconcile, wakeups, Life(), resync_seconds=RESYNC, observer=work, urgent=urgent)
+        await asyncio.gather(loop, after(0.25, lambda: urgent.wake("a")))
+
+    virtually(scenario())
+    assert work.at[:2] == [0, 0.25]
