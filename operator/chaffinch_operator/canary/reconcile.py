@@ -3,6 +3,7 @@
 Status is written before anything is carried out: after a kill the same decision is read and the same writes follow.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -69,6 +70,13 @@ class Reconciler:
 
     async def reconcile(self, namespace: str, name: str) -> Outcome:
         """One pass; raises ChaffinchError where the loop should back off."""
+        try:
+            return await self._pass(namespace, name)
+        except asyncio.CancelledError:
+            self._seen.discard((namespace, name))  # its decision may be written, and its Event not
+            raise
+
+    async def _pass(self, namespace: str, name: str) -> Outcome:
         body = await self.kube.get(CANARYROLLOUTS, name, namespace)
         if body is None:
             self.metrics.forget(namespace, name)
@@ -156,7 +164,7 @@ class Reconciler:
             await emit(self.kube, dict(body), _event(news))
 
     async def _tell_again(self, body: Mapping[str, Any], status: CanaryRolloutStatus) -> None:
-        """A process that was killed had written a decision, but perhaps not its Event. Events are named by decision."""
+        """A pass that was cut off had written a decision, but perhaps not its Event. Events are named by decision."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         last = happening(CanaryRolloutStatus(), status)
         if key not in self._seen and last is not None and self.now() - last.at < _RECENT:

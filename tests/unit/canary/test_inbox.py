@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.inbox import ATTEMPTS, Inbox
 from chaffinch_operator.canary.poll import Poller
+from chaffinch_operator.canary.reconcile import Reconciler
 from chaffinch_operator.errors import ChaffinchError, Conflict, Unavailable
 from chaffinch_operator.kube import Kube
 from chaffinch_operator.ports.alertmanager import AlertmanagerError
@@ -92,6 +94,28 @@ async def test_zero_follows_as_soon_as_the_millionth_was_in_force() -> None:
     shop.cluster.tick(0.71)
     await shop.look()
     assert shop.route == [100, 0]
+
+
+async def test_a_pass_that_is_cut_off_for_an_alert_loses_no_event() -> None:
+    """Its decision was written and its Event not yet: the next pass writes it."""
+    shop = Shop.opened(LISTENING)
+    await shop.run(5)
+    kube, hold = cast("Kube", shop.cluster), cast("HoldKeeper", shop.hold)
+    reconciler = Reconciler(kube, hold, lambda _: shop.counters, shop.metrics, lambda: shop.cluster.now)
+    await reconciler.reconcile("shop", "web")
+    shop.cluster.push("good")
+    create = shop.cluster.create
+
+    async def cut_off(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    shop.cluster.create = cut_off  # type: ignore[method-assign,assignment]
+    with pytest.raises(asyncio.CancelledError):
+        await reconciler.reconcile("shop", "web")
+    assert shop.verdict == ("Start", "Initializing")
+    shop.cluster.create = create  # type: ignore[method-assign]
+    await reconciler.reconcile("shop", "web")
+    assert "Initializing" in [e["reason"] for e in shop.cluster.events]
 
 
 async def test_dying_between_writing_and_acting_changes_nothing() -> None:
