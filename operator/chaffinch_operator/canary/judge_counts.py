@@ -11,8 +11,7 @@ def fold_count(name: str, gate: CountGate, old: GateStatus, value: GateReading, 
     evidence = restored(lambda state: counts.from_state(gate, state), old, CountEvidence.start(gate))
     evidence = counts.update(evidence, gate, interval(value))
     harm, safe, p = counts.log_e_harm(evidence, gate), counts.log_e_safe(evidence, gate), counts.p_value(evidence)
-    low, high = counts.confidence_sequence(evidence, gate, thresholds.alpha)
-    estimate = counts.ratio(evidence)
+    estimate, (low, high) = counts.ratio_and_limits(evidence, gate, thresholds.alpha)
     arms = f"canary {share(evidence.canary)}, stable {share(evidence.baseline)}"
     return old.model_copy(
         update={

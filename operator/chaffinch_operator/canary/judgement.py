@@ -34,7 +34,7 @@ class Thresholds:
 def fresh(gate: ResolvedGate, old: GateStatus | None) -> GateStatus:
     """The status to go on from: the old one, unless the gate was changed."""
     if old is not None and old.design == gate.design:
-        return old.model_copy(update={"dry_run": gate.dry_run})
+        return old if old.dry_run == gate.dry_run else old.model_copy(update={"dry_run": gate.dry_run})
     return GateStatus(name=gate.name, design=gate.design, dry_run=gate.dry_run, message=f"{gate.name}: no data yet")
 
 
