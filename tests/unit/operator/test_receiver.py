@@ -145,7 +145,7 @@ async def test_what_could_not_be_written_is_to_be_delivered_again(
 
 async def test_a_body_that_does_not_come_is_not_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one that stops, nor one whose end is never told; and others are served meanwhile."""
-    monkeypatch.setattr(receiver, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(receiver, "BODY_SECONDS", 1.0)
     stops = conversation(desk.port, f"{HEAD}Content-Length: 100\r\n\r\n{{".encode())
     endless = conversation(desk.port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n".encode())
     first, second, (status, _, _) = await asyncio.gather(stops, endless, desk.send())
@@ -173,7 +173,7 @@ async def test_a_body_that_is_cut_off_is_not_taken_for_whole(desk: Desk) -> None
 
 async def test_no_connection_lives_long(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says nothing, one that never ends its headers, one that goes on after an answer."""
-    monkeypatch.setattr(receiver, "CONNECTION_SECONDS", 0.3)
+    monkeypatch.setattr(receiver, "CONNECTION_SECONDS", 1.0)
     async with open_desk(by_token(token_file)) as it:
         silent, slow = await asyncio.gather(conversation(it.port), conversation(it.port, HEAD.encode()))
         assert (silent, slow) == (b"", b"")
