@@ -55,7 +55,7 @@ def unfixed(gates: Sequence[ResolvedGate], old: Sequence[GateStatus]) -> tuple[R
 
 def needs_history(gate: ResolvedGate) -> bool:
     """Whether the past can change how it judges."""
-    may_choose = gate.count is not None and gate.count.harm_ratio <= 1.0
+    may_choose = gate.group is None and gate.count is not None and gate.count.harm_ratio <= 1.0
     return gate.source is not None and (gate.auto or may_choose)
 
 
@@ -73,6 +73,8 @@ def settled(gate: ResolvedGate, status: GateStatus) -> ResolvedGate:
     phi = float(status.dispersion)
     if gate.rate is not None:
         return gate if gate.rate.dispersion == phi else replace(gate, rate=replace(gate.rate, dispersion=phi))
+    if gate.group is not None:
+        return gate if gate.group.dispersion == phi else replace(gate, group=replace(gate.group, dispersion=phi))
     assert gate.count is not None
     factor: Method = "Fisher" if status.method == "Fisher" else "Poisson"
     if (gate.count.dispersion, gate.count.method) == (phi, factor):
@@ -100,6 +102,8 @@ def _with(status: GateStatus, found: Calibration) -> GateStatus:
 
 
 def _method(gate: ResolvedGate, history: History) -> str:
+    if gate.group is not None:
+        return "GroupSequential"
     return method.choose(history.sum, gate.count.harm_ratio) if gate.count is not None else ""
 
 

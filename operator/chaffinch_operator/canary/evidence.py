@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from chaffinch_operator.canary import calibration, clock
 from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_operator.canary.judge_counts import fold_count
+from chaffinch_operator.canary.judge_group import fold_group
 from chaffinch_operator.canary.judge_rate import fold_rate
 from chaffinch_operator.canary.judge_split import fold_split
 from chaffinch_operator.canary.judgement import MESSAGE, Thresholds, fresh
@@ -107,6 +108,8 @@ def _fold_one(
         return fold_split(gate, old, value, share)
     if gate.rate is not None:
         return fold_rate(gate.name, gate.rate, old, value, thresholds)
+    if gate.group is not None:
+        return fold_group(gate.name, gate.group, old, value)
     if gate.count is not None:
         return fold_count(gate.name, gate.count, old, value, thresholds)
     return old

@@ -4,17 +4,19 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chaffinch_operator.canary import calibration, clock
+from chaffinch_operator.canary import calibration, clock, judge_group
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Forecast, GateStatus
-from chaffinch_stats import planning, requests_to_pass, safe_threshold
+from chaffinch_stats import group_sequential, planning, requests_to_pass, safe_threshold
+from chaffinch_stats.group_sequential import GroupGate
 
 
 def forecast(gates: Sequence[ResolvedGate], status: CanaryRolloutStatus, beta: float) -> Forecast | None:
     """Requests of both arms that the slowest gate still needs, and when they will have come; None while unknown.
 
-    The evidence a gate has counts: what is missing of log(1/beta) is taken as the share of the requests missing.
+    The evidence a gate has counts: what is missing of log(1/beta) is taken as the share of the requests missing. In
+    mode GroupSequential it is the end of the longer plan, by which a decision is due whatever the candidate is.
     """
     step, seconds = status.step, _seconds_judged(status)
     if seconds <= 0 or not 0 < step.canary_requests < step.total_requests:
@@ -44,6 +46,8 @@ def _still_needed(gate: ResolvedGate, status: GateStatus, share: float, beta: fl
     if total == 0:
         return math.inf
     rate = (status.canary.bad + status.baseline.bad) / total
+    if gate.group is not None:
+        return _of_the_plan(gate.group, status, rate, share)
     if gate.count is not None:
         all_of_it = requests_to_pass(gate.count, rate, share, beta)
     else:
@@ -51,6 +55,15 @@ def _still_needed(gate: ResolvedGate, status: GateStatus, share: float, beta: fl
         all_of_it = planning.rate_requests_to_pass(gate.rate, rate, beta) / share
     missing = 1.0 - float(status.log_e_safe or 0) / safe_threshold(beta)
     return all_of_it * max(0.0, missing)
+
+
+def _of_the_plan(gate: GroupGate, status: GateStatus, rate: float, share: float) -> float:
+    """What the plan still wants; inf once it has ended without an outcome."""
+    evidence = judge_group.evidence_of(gate, status)
+    if judge_group.plan_has_ended(evidence, gate):
+        return math.inf
+    whole, missing = group_sequential.requests_planned(gate, rate, share), judge_group.share_missing(evidence, gate)
+    return whole * missing if missing > 0.0 else 0.0
 
 
 def _seconds_judged(status: CanaryRolloutStatus) -> float:

@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chaffinch_operator.canary.model import CanaryRolloutSpec
+from chaffinch_operator.canary.model_analysis import GroupSequential
 from chaffinch_operator.canary.model_gates import Gate, PodRestartsSource
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sources import Buckets, Naming, Pair, Source, ratio_source
 from chaffinch_stats import CountGate, RateGate
+from chaffinch_stats.group_sequential import GroupGate
 
 ERRORS_SAFE_BELOW = 0.001
 LATENCY_SAFE_BELOW = 0.01
+MOST_LOOKS = 100
+"""Of all gates together: their evidence must fit in status."""
 
 
 class Kind(StrEnum):
@@ -42,6 +46,8 @@ class ResolvedGate:
     count: CountGate | None = None
     rate: RateGate | None = None
     max_restarts: int = 0
+    group: GroupGate | None = None
+    """In mode GroupSequential: the plan by which a ratio is judged, in place of `count`."""
     auto: bool = False
     """Its dispersion is to be measured; until then the gate has 1."""
     history_seconds: float = 0.0
@@ -75,12 +81,50 @@ def resolve(spec: CanaryRolloutSpec, naming: Naming) -> tuple[ResolvedGate, ...]
     for gate in resolved:
         if gate.kind is Kind.SPLIT and (problem := _split_problem(spec, gate, resolved)):
             raise ValueError(f"spec.analysis.gates[{gate.name}]: {problem}")
-    return resolved
+    return _planned(spec, resolved) if spec.analysis.mode == "GroupSequential" else resolved
 
 
 def number_of_tests(gates: Sequence[ResolvedGate]) -> int:
     """How many gates share alpha."""
     return max(1, sum(1 for g in gates if g.kind in COUNTING and g.acting))
+
+
+def _planned(spec: CanaryRolloutSpec, resolved: Sequence[ResolvedGate]) -> tuple[ResolvedGate, ...]:
+    """The gates with the plan of looks of their ratios; objectives are judged at any time in every mode."""
+    plan, tests = spec.analysis.group_sequential or GroupSequential(), number_of_tests(resolved)
+    ratios = sum(1 for gate in resolved if gate.count is not None)
+    if ratios * plan.looks > MOST_LOOKS:
+        raise ValueError(
+            f"spec.analysis.groupSequential.looks: {plan.looks} looks at {ratios} gates are more than {MOST_LOOKS} "
+            f"together: plan at most {MOST_LOOKS // ratios}"
+        )
+    return tuple(_with_plan(spec, gate, plan, tests) for gate in resolved)
+
+
+def _with_plan(spec: CanaryRolloutSpec, gate: ResolvedGate, plan: GroupSequential, tests: int) -> ResolvedGate:
+    count, detect = gate.count, float(plan.detect_ratio)
+    if count is None:
+        return gate
+    if detect <= count.harm_ratio:
+        raise ValueError(
+            f"spec.analysis.groupSequential.detectRatio must exceed harmRatio of gate {gate.name}, got {detect:g}: "
+            f"what is to be found must be more than what is allowed ({count.harm_ratio:g})"
+        )
+    try:
+        group = GroupGate(
+            looks=plan.looks,
+            alpha=float(spec.analysis.alpha) / tests,
+            beta=float(spec.analysis.beta),
+            power=float(plan.power),
+            harm_ratio=count.harm_ratio,
+            margin_ratio=count.margin_ratio,
+            detect_ratio=detect,
+            dispersion=count.dispersion,
+            spending=plan.spending,
+        )
+    except ValueError as problem:
+        raise ValueError(f"spec.analysis.gates[{gate.name}]: {_as_in_spec(str(problem))}") from problem
+    return replace(gate, group=group, design=_digest(f"{gate.design} {group}"))
 
 
 def _split_problem(spec: CanaryRolloutSpec, gate: ResolvedGate, resolved: Sequence[ResolvedGate]) -> str:
@@ -107,7 +151,7 @@ def _as_in_spec(text: str) -> str:
 
 
 def _resolve_kind(gate: Gate, naming: Naming) -> ResolvedGate:
-    design = hashlib.sha256(gate.model_dump_json(exclude={"name", "dry_run"}).encode()).hexdigest()[:8]
+    design = _digest(gate.model_dump_json(exclude={"name", "dry_run"}))
     if gate.pod_restarts is not None:
         return ResolvedGate(gate.name, Kind.RESTARTS, gate.dry_run, design, max_restarts=gate.pod_restarts.max)
     if gate.sample_ratio is not None:
@@ -130,6 +174,10 @@ def _resolve_kind(gate: Gate, naming: Naming) -> ResolvedGate:
         )
     source = ratio_source(gate, naming)
     return ResolvedGate(gate.name, Kind.RATIO, gate.dry_run, design, source, count=_count_gate(gate, source))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _count_gate(gate: Gate, source: Source) -> CountGate:

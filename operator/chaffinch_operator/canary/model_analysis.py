@@ -79,6 +79,21 @@ class Analysis(Model):
                 "!has(self.groupSequential) || self.mode == 'GroupSequential'",
                 "analysis.groupSequential needs analysis.mode: GroupSequential",
             ),
+            (
+                (
+                    "self.mode != 'GroupSequential' || !has(self.gates) || self.gates.all(g, double(g.harmRatio) < "
+                    "(has(self.groupSequential) ? double(self.groupSequential.detectRatio) : 1.5))"
+                ),
+                "groupSequential.detectRatio (default 1.5) must exceed every gate's harmRatio",
+            ),
+            (
+                (
+                    "self.mode != 'GroupSequential' || !has(self.gates) || "
+                    "self.gates.filter(g, has(g.ratio) || has(g.latency) || has(g.template)).size() * "
+                    "(has(self.groupSequential) ? self.groupSequential.looks : 20) <= 100"
+                ),
+                "groupSequential.looks (default 20) times the ratio, latency and template gates must not exceed 100",
+            ),
         )
     )
 

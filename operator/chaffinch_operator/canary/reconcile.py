@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from chaffinch_operator import names
-from chaffinch_operator.canary import alerts, calibration, clock, gates, history, matchers, parse, readings
+from chaffinch_operator.canary import alerts, calibration, clock, gates, history, judge_group, matchers, parse, readings
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context, weight_confirmed
@@ -115,6 +115,8 @@ class Reconciler:
         prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
         naming = Naming(snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58])
         resolved = () if snap.deleting else gates.resolve(spec, naming)
+        if any(gate.group for gate in resolved):
+            await asyncio.to_thread(judge_group.prepare, resolved)
         context = Context(spec, status, snap, resolved, now)
         return replace(context, snap=await self._with_metrics(context))
 

@@ -45,6 +45,18 @@ def planned(**fields: Any) -> Spec:
     return analysis(mode="GroupSequential", groupSequential=fields)
 
 
+def planned_gates(*gates: Spec, **fields: Any) -> Spec:
+    """The same with these gates; without fields by the default plan."""
+    plan = {"groupSequential": fields} if fields else {}
+    return analysis(mode="GroupSequential", gates=list(gates), **plan)
+
+
+def many(count: int) -> list[Spec]:
+    """So many gates that count ratios, and one that does not."""
+    ratios = [{"name": f"errors-{k}", "ratio": RATIO} for k in range(count)]
+    return [*ratios, {"name": "restarts", "podRestarts": {}}]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A rule, named by where it stands and what it says; `old` is there before, for rules about changes."""
@@ -61,6 +73,7 @@ class Case:
         return self.path, self.message
 
 
+HARM: Spec = {"name": "errors", "ratio": RATIO, "harmRatio": "1.2"}
 PLANNED: Spec = {"mode": "GroupSequential", "groupSequential": {"looks": 5}}
 OBJECTIVE = {"bad": "b", "total": "t", "maxRatio": "0.01"}
 CASES = (
@@ -154,6 +167,22 @@ CASES = (
         "analysis.groupSequential needs analysis.mode: GroupSequential",
         accepted=(analysis(**PLANNED), analysis(mode="GroupSequential"), analysis(mode="Anytime")),
         refused=(analysis(groupSequential={}), analysis(mode="Anytime", groupSequential={"looks": 5})),
+    ),
+    Case(
+        "spec.analysis",
+        "groupSequential.detectRatio (default 1.5) must exceed every gate's harmRatio",
+        accepted=(planned_gates(HARM, detectRatio="1.3"), planned_gates(HARM, {**HARM, "name": "b"})),
+        refused=(
+            planned_gates(HARM, detectRatio="1.2"),
+            planned_gates({**HARM, "harmRatio": "1.6", "marginRatio": "2"}),
+            planned_gates({"name": "first", "ratio": RATIO}, HARM, detectRatio="1.1"),
+        ),
+    ),
+    Case(
+        "spec.analysis",
+        "groupSequential.looks (default 20) times the ratio, latency and template gates must not exceed 100",
+        accepted=(planned_gates(*many(5)), planned_gates(*many(2), looks=50), planned(looks=50)),
+        refused=(planned_gates(*many(6)), planned_gates(*many(3), looks=34)),
     ),
     Case(
         "spec.analysis.groupSequential",

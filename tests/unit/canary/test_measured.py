@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from chaffinch_operator.resources import CANARYROLLOUTS
 from unit.canary.builders import ERRORS, NOW, RESTARTS, SPEC, merged
 from unit.canary.cluster import Shop
@@ -110,3 +112,50 @@ async def test_dying_after_every_write_changes_no_dispersion() -> None:
     kept = ("dispersion", "dispersionSource", "method", "evidence", "message")
     assert [errors(dying)[key] for key in kept] == [errors(undisturbed)[key] for key in kept]
     assert errors(dying)["evidence"]
+
+
+PLANNED = merged(
+    QUICK,
+    {
+        "analysis": {
+            "mode": "GroupSequential",
+            "groupSequential": {"looks": 5, "detectRatio": "6"},
+            "gates": [{**ERRORS, "marginRatio": "6"}, RESTARTS],
+        }
+    },
+)
+
+
+async def planned(version: str, *, dying: bool = False) -> Shop:
+    """A release judged at planned looks."""
+    shop = Shop.opened(PLANNED)
+    await shop.run(5)
+    shop.cluster.push(version)
+    await (shop.run_dying(400) if dying else shop.run(400))
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "words"),
+    [("good", ("Idle", "Promoted"), "z of safety reached"), ("bad", ("Rejected", "RolledBack"), "z of harm reached")],
+)
+async def test_planned_looks_decide_a_release_also_of_an_operator_that_dies(
+    version: str, verdict: tuple[str, str], words: str
+) -> None:
+    """A good one is promoted, a bad one rolled back; dying after every write changes no bit of the evidence."""
+    undisturbed, dying = await planned(version), await planned(version, dying=True)
+    assert undisturbed.verdict == dying.verdict == verdict
+    assert words in errors(undisturbed)["message"]
+    assert errors(undisturbed)["method"] == "GroupSequential"
+    assert [errors(dying)[key] for key in ("evidence", "message")] == [
+        errors(undisturbed)[key] for key in ("evidence", "message")
+    ]
+
+
+async def test_a_plan_that_cannot_be_is_an_invalid_spec() -> None:
+    """The condition names the field."""
+    shop = Shop.opened(merged(PLANNED, {"analysis": {"gates": [{**ERRORS, "harmRatio": "7", "marginRatio": "8"}]}}))
+    await shop.run(2)
+    stalled = next(c for c in shop.status["conditions"] if c["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
+    assert "spec.analysis.groupSequential.detectRatio must exceed harmRatio of gate errors" in stalled["message"]
