@@ -15,13 +15,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chaffinch_operator.canary import gates, intake, readings
+from chaffinch_operator.canary import gates, history, intake, past, readings
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading
-from chaffinch_operator.canary.sources import Classes, Naming
+from chaffinch_operator.canary.sources import Classes, Naming, Pair
 from chaffinch_operator.ports.prometheus import BadQuery, HttpPrometheus, ProviderUnreachable, Sample
+from chaffinch_stats import ArmCounts
 from cluster.apiserver import free_ports
 from cluster.build import Cache
 from cluster.config import Config
@@ -280,6 +281,37 @@ async def test_the_stand_in_answers_a_range_as_prometheus_does(
     for streams in (real, alike):
         assert [s.labels for s in streams] == [{"pod": "web-1-a"}]
         assert [(round(at, 3), value) for at, value in streams[0].points] == expected
+
+
+async def test_the_past_is_read_in_exact_steps(exporter: Exporter, prometheus: HttpPrometheus) -> None:
+    """Summed by pod in the query, whatever labels there are and however it ends; pods come, and never count at once."""
+    source = Pair('past_total{code="500"} # bad', "past_total", NAMING.by_pod)
+
+    def page(a: int, bad: int, b: int | None = None) -> str:
+        rows = [("200", "web-1-a", a), ("500", "web-1-a", bad), *([("200", "web-1-b", b)] if b else [])]
+        return "".join(f'past_total{{code="{code}",pod="{pod}"}} {value}\n' for code, pod, value in rows)
+
+    pages = (
+        'past_total{code="200",pod="web-1-a"} 10\npast_total{code="200",pod="web-2-z"} 1\n',
+        page(a=15, bad=2),
+        page(a=19, bad=3, b=900),
+        page(a=20, bad=3, b=907),
+    )
+    moments = []
+    for text, total in zip(pages, (11, 17, 922, 930), strict=True):
+        exporter.text = text
+        moments.append(await scraped(prometheus, "sum(past_total)", total))
+    step = timedelta(milliseconds=50)
+    points = (moments[-1] - moments[0]) // step + 2
+    answers = []
+    for query in past.queries(source):
+        streams = await prometheus.range(query, moments[0], moments[0] + (points - 1) * step, step)
+        assert {frozenset(s.labels) - {"instance"} for s in streams} == {frozenset({"pod"})}
+        answers.append([history.track(stream, moments[0], step, points) for stream in streams])
+    found = past.read(source, answers, step.total_seconds())
+    assert found.sum == ArmCounts(3, 20)
+    halves = sum(found.halves[1:], start=found.halves[0])
+    assert (halves.canary, halves.baseline) == (ArmCounts(3, 13), ArmCounts(0, 7))
 
 
 async def test_a_range_that_cannot_be_evaluated_is_a_bad_query(prometheus: HttpPrometheus) -> None:

@@ -54,11 +54,11 @@ async def read(prometheus: Prometheus, spec: CanaryRolloutSpec, gate: ResolvedGa
         answers = [await prometheus.range(query, start, last, step) for query in past.queries(gate.source)]
     except BadQuery as problem:
         return History(step.total_seconds(), problem=f"stable's history cannot be read: {problem.message}")
-    tracks = [[_track(stream, start, step, count + 1) for stream in answer] for answer in answers]
+    tracks = [[track(stream, start, step, count + 1) for stream in answer] for answer in answers]
     return past.read(gate.source, tracks, step.total_seconds())
 
 
-def _track(stream: Stream, start: datetime, step: timedelta, points: int) -> Track:
+def track(stream: Stream, start: datetime, step: timedelta, points: int) -> Track:
     """The series at every point of the grid; what is no whole number of events is no value."""
     values = [math.nan] * points
     for at, value in stream.points:

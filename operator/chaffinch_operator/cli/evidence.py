@@ -105,6 +105,11 @@ class GateView:
         return self.status.message.removeprefix(f"{self.name}: ")
 
     @property
+    def planned(self) -> bool:
+        """Whether it is judged at planned looks: then its sentence tells of them, and there are no e-values."""
+        return self.status.method == "GroupSequential"
+
+    @property
     def canary_share(self) -> float | None:
         """The canary's share of bad events."""
         return _share(self.status.canary)

@@ -76,6 +76,8 @@ def counts_line(view: GateView) -> str:
     canary, baseline = view.status.canary, view.status.baseline
     if not canary.total or view.kind not in (Kind.RATIO, Kind.OBJECTIVE):
         return ""
+    if view.planned:
+        return view.sentence
     text = f"canary {words.share(canary.bad, canary.total)}"
     if view.kind is Kind.RATIO:
         return f"{text}, stable {words.share(baseline.bad, baseline.total)}"

@@ -213,14 +213,17 @@ def _forecast(forecast: Forecast, look: Look) -> Text:
 
 def _gates(rollout: Rollout, look: Look) -> Iterator[RenderableType]:
     thresholds = thresholds_of(rollout.spec)
-    if thresholds:
-        yield _rule(thresholds)
+    if rollout.spec is not None and thresholds:
+        yield _rule(thresholds, planned=rollout.spec.analysis.mode == "GroupSequential")
     for view in gate_views(rollout):
         yield from gate_block(view, look.glyphs)
 
 
-def _rule(thresholds: Thresholds) -> Text:
+def _rule(thresholds: Thresholds, *, planned: bool) -> Text:
     shared = f" / {thresholds.sharing} gates" if thresholds.sharing > 1 else ""
+    if planned:
+        rule = f"  judged at planned looks (alpha {thresholds.alpha:g}{shared}, beta {thresholds.beta:g})"
+        return Text.assemble(("Gates", "bold"), (rule, "dim"))
     return Text.assemble(
         ("Gates", "bold"),
         (f"  fail at evidence {words.e_value(thresholds.harm)} (alpha {thresholds.alpha:g}{shared})", "dim"),

@@ -3,13 +3,14 @@
 import io
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
-from chaffinch_operator.cli.rollout import rollout_of
+from chaffinch_operator.cli.rollout import Rollout, rollout_of
 from chaffinch_operator.cli.screen import (
     ASCII,
     UNICODE,
@@ -108,6 +109,30 @@ _STATUSES: dict[str, dict[str, Any] | None] = {
         step={"index": 3, "startedAt": ago(minutes=9)},
     ),
 }
+
+
+_PLANNED = gate(
+    "errors",
+    canary={"bad": 31, "total": 1310},
+    baseline={"bad": 96, "total": 12040},
+    ratio="2.97",
+    dispersion="1",
+    dispersionSource="Spec",
+    method="GroupSequential",
+    message="errors: canary 31 of 1,310 (2.37 %), stable 96 of 12,040 (0.80 %): 3x, look 2 of 20: z of harm 4.10 "
+    "(boundary 4.33), of safety -3.02 (boundary 4.33)",
+)
+
+
+@pytest.mark.parametrize("screen", [status_screen, explanation])
+def test_planned_looks_are_told_by_their_sentence(screen: Callable[[Rollout, Look], RenderableType]) -> None:
+    """Look and boundaries in place of e-values, which there are none of, and thresholds of them."""
+    planned = spec()
+    planned["analysis"] = {**planned["analysis"], "mode": "GroupSequential"}
+    text = _text(screen(rollout_of(rollout(spec=planned, status=status(gates=[_PLANNED]))), Look(NOW)), width=400)
+    assert "look 2 of 20: z of harm 4.10 (boundary 4.33), of safety -3.02 (boundary 4.33)" in text
+    assert "planned looks" in text
+    assert "evidence" not in text.lower()
 
 
 def _text(renderable: RenderableType, width: int = 80) -> str:
