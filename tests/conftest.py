@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("chaffinch")  # no test is timed: these machines are shared
+settings.register_profile("chaffinch", deadline=None)  # no test is timed: these machines are shared
 settings.load_profile("chaffinch")
 
 NO_SKIPS = "CHAFFINCH_NO_SKIPS"
