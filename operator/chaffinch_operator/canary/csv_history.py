@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 
 from chaffinch_operator.canary import past
 from chaffinch_operator.canary.clock import EPOCH, stamp
-from chaffinch_operator.canary.gates import Kind, ResolvedGate
+from chaffinch_operator.canary.gates import COUNTING, Kind, ResolvedGate
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading, Blocker, GateReading, IntervalReading
 from chaffinch_stats import ArmCounts, Interval
@@ -268,12 +268,12 @@ def _cut(text: str) -> str:
 
 
 def pairs(gates: Sequence[ResolvedGate], readings: Iterable[IntervalReading]) -> dict[str, list[Interval | None]]:
-    """Per gate with two arms their counts, interval by interval; None where an arm has no data."""
-    ratios = [g.name for g in gates if g.kind is Kind.RATIO]
-    out: dict[str, list[Interval | None]] = {name: [] for name in ratios}
+    """Per gate that counts both arms, interval by interval; None where one has no data. An objective has one arm."""
+    counting = [g.name for g in gates if g.kind in COUNTING]
+    out: dict[str, list[Interval | None]] = {name: [] for name in counting}
     for reading in readings:
         found = {r.gate: r for r in reading.gates if r.problem is None}
-        for name in ratios:
+        for name in counting:
             value = found.get(name)
             out[name].append(
                 None if value is None else Interval(_arm_counts(value.canary), _arm_counts(value.baseline))

@@ -72,7 +72,7 @@ async def run(session: Session, request: Request) -> int:
     source = one_source(request.source)
     past = (
         _from_csv(request, manifest, gates, source.csv)
-        if source.csv
+        if source.csv is not None
         else await _from_prometheus(session, request, manifest, gates)
     )
     subject, points = _replay(

@@ -13,6 +13,7 @@ from chaffinch_operator.canary import csv_history
 from chaffinch_operator.canary.csv_history import HistoryError, Recording, parse
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading, GateReading
+from chaffinch_stats import ArmCounts
 from unit.canary.histories import ERRORS, HEADER, MINUTE, SLO, START, Row, csv, gates_of, interval, minutes, spec
 
 NAMES = ("errors", "slow")
@@ -192,3 +193,13 @@ def test_a_row_takes_fifty_bytes_at_most() -> None:
     columns = (recording.ends, recording.which, recording.bad, recording.total, recording.lines)
     assert sum(column.itemsize for column in columns) <= 50
     assert recording.rows == 2000
+
+
+def test_the_past_of_an_objective_is_the_canarys_alone() -> None:
+    """Its dispersion is measured over time, on what there is."""
+    gates = gates_of(spec(ERRORS, SLO))
+    rows = [*interval(1, (1, 10), (2, 20)), Row(1, "canary", "slo", 3, 30)]
+    found = csv_history.readings(parse(csv(rows), ["errors", "slo"]), gates, MINUTE)
+    pairs = csv_history.pairs(gates, found)
+    assert csv_history.as_past(pairs["slo"], MINUTE).whole == (ArmCounts(3, 30),)
+    assert csv_history.as_past(pairs["errors"], MINUTE).whole == (ArmCounts(3, 30),)
