@@ -24,6 +24,8 @@ _AT_ONCE = 8
 """Intervals that are asked side by side."""
 MOST_INTERVALS = 100_000
 _EVERY_SECONDS = 0.5
+_UNDECIDED = "; nothing is decided until it answers"
+"""True of a rollout, not of a look back."""
 Tell = Callable[[int, int], None]
 
 
@@ -81,7 +83,8 @@ async def read_prometheus(
         asked = (readings.read(prometheus, gates, [one]) for one in intervals[first : first + _AT_ONCE])
         for found, problem in await asyncio.gather(*asked):
             if problem is not None:
-                raise DeclinedError(problem.message, "name a server that can be reached from here with --prometheus")
+                message = problem.message.removesuffix(_UNDECIDED)
+                raise DeclinedError(message, "name a server that can be reached from here with --prometheus")
             out += found
         tell(len(out), len(intervals))
     return out

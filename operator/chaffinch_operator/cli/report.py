@@ -100,6 +100,8 @@ async def _of_rollout(session: Session, request: Request, name: str) -> str:
         "Prometheus",
         (*untold, *followed.notes),
     )
+    for note in subject.notes:
+        session.warn(f"note: {note}")
     outcome = Outcome(state_word(rollout), rollout.status.last_decision.at or None, rollout.reason, rollout.sentence)
     span = Span(begun, clock.parse(rollout.status.interval_end), followed.intervals)
     summary = head(subject, outcome, judged.statuses, span)
@@ -151,7 +153,8 @@ async def _follow(request: Request, judged: Judged, known: Sequence[Change], beg
             asked = past_readings.grid(spec, start, until)
             found = await past_readings.read_prometheus(prometheus, judged.gates, asked, tell)
     except CliError as error:
-        return Course(None, (f"{error.message}: the final evidence is shown, not its course",))
+        why = f"{error.message}: the final evidence is shown, not its course"
+        return Course(None, (f"{why}; {error.hint}" if error.hint else why,))
     if not any(g.problem is None for r in found for g in r.gates):
         return Course(
             None, ("Prometheus has nothing of that time any more: the final evidence is shown, not its course",)

@@ -212,7 +212,11 @@ def test_a_to_a_says_in_words_what_it_found() -> None:
         (("--history", _CSV, "--plot", "/nonexistent/x.svg"), 2, "cannot write /nonexistent/x.svg"),
         (("--history", _CSV, "--aa", "10", "--plot", "x.svg"), 2, "--aa resamples many"),
         (("--from", "yesterday"), 2, '"yesterday" is no time'),
-        (("--from", "2h", "--prometheus", "http://127.0.0.1:1"), 1, "127.0.0.1:1.*nothing is decided until it answers"),
+        (
+            ("--from", "2h", "--prometheus", "http://127.0.0.1:1"),
+            1,
+            "127.0.0.1:1.*name a server that can be reached from here",
+        ),
         (("--from", "2h", "--header", "token"), 2, "--header is written as"),
         (("--from", "9999d", "--prometheus", "http://127.0.0.1:1"), 2, "at most 100,000 are read"),
         (("--history", _CSV, "--rollout", "other"), 2, 'there is no CanaryRollout "other"'),
