@@ -3,42 +3,24 @@
 Two shops tell their stories at once, one applied client-side, one server-side; each test looks at one promise.
 """
 
-import math
 import re
 from dataclasses import dataclass
 
 import pytest
 
-from chaffinch_operator.canary.clock import parse
 from chaffinch_operator.canary.reasons import Action, Reason
 from support.drift import DriftWatch
 from support.load.outcome import Kind
-from support.load.process import Load
 from support.load.tally import Tally
 from support.rollouts import FIRST, Pod, Shop, Street
+from support.shares import Share, observed_shares
 from support.stories import together
 from support.timeline import Seen, doing
 
 pytestmark = pytest.mark.cluster
 
 RATE = 130.0
-SETTLED_SECONDS = 2.0
 CALM_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What clients saw at one weight."""
-
-    weight: int
-    canary: int
-    total: int
-
-    @property
-    def sigmas(self) -> float:
-        """How far it is from the weight, in standard deviations of a binomial."""
-        p = self.weight / 100
-        return abs(self.canary - p * self.total) / math.sqrt(p * (1 - p) * self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +67,6 @@ def story(shop: Shop, bad: dict[str, float]) -> Record:
         shares,
         drift,
     )
-
-
-def observed_shares(shop: Shop, load: Load) -> list[Share]:
-    """What clients saw at each weight, from when it was in force until the next decision."""
-    found = []
-    states = shop.timeline.since(0)
-    analyzing = doing(Action.SHIFT, Reason.ANALYZING)
-    begins = [
-        n
-        for n, s in enumerate(states)
-        if s.status.weight.since and analyzing(s.status) and states[n - 1].status.weight.since != s.status.weight.since
-    ]
-    for begin in begins:
-        weight, since = states[begin].status.weight.applied, parse(states[begin].status.weight.since)
-        change = next(s for s in states[begin:] if s.status.weight.desired != weight)
-        decided = parse(change.status.last_decision.at)
-        assert since is not None
-        assert decided is not None
-        seen = load.between(since.timestamp() + SETTLED_SECONDS, min(change.at, decided.timestamp()) - 1.0)
-        answers = seen.count(track="canary") + seen.count(track="stable")
-        if weight and answers:
-            found.append(Share(weight, seen.count(track="canary"), answers))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +124,7 @@ def test_traffic_is_split_as_the_weights_say(records: list[Record]) -> None:
     """At every weight the share that clients saw is within three standard deviations of it."""
     for record in records:
         assert {share.weight for share in record.shares} == {10, 50}
-        assert all(share.sigmas < 3.0 for share in record.shares), record.shares
+        assert all(share.sigmas("canary", share.weight) < 3.0 for share in record.shares), record.shares
 
 
 def test_cluster_has_what_git_says_in_every_phase(records: list[Record]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from chaffinch_operator.canary.reasons import Action, Reason
 from chaffinch_operator.canary.status import CanaryRolloutStatus
-from chaffinch_operator.names import canary_name
+from chaffinch_operator.names import baseline_name, canary_name
 from cluster import Access, ClusterError
 from cluster.deadline import wait_until
 from support.kubectl import Kubectl, Object
@@ -220,20 +220,27 @@ class Shop:
 
     def stable_pods(self) -> dict[str, Pod]:
         """The target's own pods by name, without those that are ending."""
-        return self._pods(f"app={self.name},{TRACK}!=canary")
+        return self._pods(f"app={self.name},!{TRACK}")
 
     def canary_pods(self) -> dict[str, Pod]:
         """The canary's pods by name."""
         return self._pods(f"app={self.name},{TRACK}=canary")
 
+    def baseline_pods(self) -> dict[str, Pod]:
+        """The dedicated baseline's pods by name."""
+        return self._pods(f"app={self.name},{TRACK}=baseline")
+
     def canary_is_gone(self) -> bool:
-        """Nothing of a canary is left: Deployment, Service, pods, backend of the route."""
+        """Nothing of a canary or its baseline is left: Deployment, Service, pods, backend of the route."""
         route = self.get("httproute") or {"spec": {"rules": [{"backendRefs": []}]}}
         return (
             len(route["spec"]["rules"][0]["backendRefs"]) < 2
-            and not self.canary_pods()
-            and self.get("deployment", canary_name(self.name)) is None
-            and self.get("service", canary_name(self.name)) is None
+            and not self._pods(f"app={self.name},{TRACK}")
+            and all(
+                self.get(kind, name(self.name)) is None
+                for kind in ("deployment", "service")
+                for name in (canary_name, baseline_name)
+            )
         )
 
     def events(self) -> list[Object]:

@@ -4,12 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chaffinch_operator.canary import clock, evidence, record
-from chaffinch_operator.canary.flow import Context, blocked, weight_confirmed
+from chaffinch_operator.canary.flow import Context, baseline_unready, blocked, unready, weight_confirmed
 from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.reasons import Action, Reason
 from chaffinch_operator.canary.schema import seconds
+from chaffinch_operator.canary.sizing import split_share
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.status import CanaryRolloutStatus, StepStatus
 
@@ -26,7 +27,7 @@ def analyse(c: Context) -> CanaryRolloutStatus:
     if c.asked("pause"):
         message = f"paused by a person at weight {weight} %; kubectl chaffinch resume {c.snap.name}"
         return record.decided(c.status, c.now, Action.PAUSE, Reason.PAUSED_BY_USER, message)
-    if _weight_is_late(c):
+    if _weight_is_late(c) and (unready(c) or not baseline_unready(c)):
         return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
     if c.snap.provider_problem and c.action is not Action.PAUSE:
         message = f"weight {weight} % is kept: {c.snap.provider_problem.message}"
@@ -93,14 +94,14 @@ def _fold_one(
     if since and settled and reading.start < settled and reading.end > since:
         return status.model_copy(update={"interval_end": end})
     current = settled is None or reading.start >= settled
-    share = status.weight.applied / 100 if current and c.by_route else None
+    share = split_share(status.weight.applied, dedicated=c.dedicated) if current and c.by_route else None
     gates = evidence.fold(c.gates, status.gates, reading, share, thresholds)
     update: dict[str, object] = {"interval_end": end, "gates": list(gates)}
     if current and status.step.started_at:
         step = _count_requests(c, status.step, reading)
         update["step"] = step
-        if step.total_requests:
-            observed = f"{100 * step.canary_requests / step.total_requests:.1f}"
+        if everything := step.total_requests + step.other_requests:
+            observed = f"{100 * step.canary_requests / everything:.1f}"
             update["weight"] = status.weight.model_copy(update={"observed": observed})
     return status.model_copy(update=update)
 
@@ -121,6 +122,7 @@ def _count_requests(c: Context, step: StepStatus, reading: IntervalReading) -> S
         update={
             "canary_requests": step.canary_requests + first.canary.total,
             "total_requests": step.total_requests + first.canary.total + first.baseline.total,
+            "other_requests": step.other_requests + first.other_requests,
         }
     )
 
@@ -172,6 +174,9 @@ def _shifting(c: Context) -> CanaryRolloutStatus:
     """At a weight: apply it, keep it as long as the step says, go on."""
     weight, place = c.status.weight.desired, f"step {c.status.step.index + 1} of {len(c.spec.steps)}"
     if not weight_confirmed(c):
+        if baseline_unready(c) and (c.reason is Reason.BASELINE_NOT_AVAILABLE or _weight_is_late(c)):
+            message = f"{place}: {record.baseline_deadline(c)}"
+            return record.decided(c.status, c.now, Action.SHIFT, Reason.BASELINE_NOT_AVAILABLE, message)
         message = f"{place}: weight {weight} % is being applied"
         return record.decided(c.status, c.now, Action.SHIFT, Reason.STEP_WEIGHT, message)
     if _step_elapsed(c) and _judged_here(c):

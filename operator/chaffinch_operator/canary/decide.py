@@ -13,6 +13,7 @@ from chaffinch_operator.canary import alerts, calibration, clock, evidence, reco
 from chaffinch_operator.canary.analysis import analyse
 from chaffinch_operator.canary.flow import (
     Context,
+    baseline_unready,
     blocked,
     canary_ready,
     drained_at,
@@ -20,11 +21,12 @@ from chaffinch_operator.canary.flow import (
     observe_weight,
     rival,
     torn_down,
+    unready,
 )
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
-from chaffinch_operator.canary.snapshot import Snapshot, Target
+from chaffinch_operator.canary.snapshot import Canary, Snapshot, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision, StepStatus
 
 
@@ -158,7 +160,7 @@ def _held(c: Context, target: Target) -> CanaryRolloutStatus:
         return record.end(c, Action.ABANDON, Reason.SUPERSEDED, "what is left of an earlier canary is removed first")
     if blocker := blocked(c) or c.snap.provider_problem:
         return record.wait(replace(c, status=record.candidate(c.status, target.revision, c.now)), blocker)
-    status = record.fresh_start(c.status, target, c.now)
+    status = record.fresh_start(c.status, target, c.spec.canary.baseline, c.now)
     return record.decided(
         status, c.now, Action.START, Reason.INITIALIZING, record.initializing(target.revision), weight=0
     )
@@ -242,8 +244,11 @@ def _starting(c: Context) -> CanaryRolloutStatus:
     """Wait until the canary is available and, with a route, isolated and known to the gateway."""
     if problem := blocked(c):
         return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
-    if not canary_ready(c) and _start_is_late(c):
+    if unready(c) and _start_is_late(c, c.snap.canary):
         return record.end(c, Action.ROLL_BACK, Reason.DEADLINE_EXCEEDED, record.deadline(c))
+    if baseline_unready(c) and _start_is_late(c, c.snap.baseline or c.snap.canary):
+        message = record.baseline_deadline(c)
+        return record.decided(c.status, c.now, Action.START, Reason.BASELINE_NOT_AVAILABLE, message)
     if problem := c.snap.provider_problem:
         return record.decided(c.status, c.now, Action.START, problem.reason, problem.message)
     if not canary_ready(c):
@@ -253,12 +258,11 @@ def _starting(c: Context) -> CanaryRolloutStatus:
     return record.enter_step(c, 0)
 
 
-def _start_is_late(c: Context) -> bool:
-    """The canary had its time. It runs from when the canary exists: an operator that was away took none of it."""
-    canary = c.snap.canary
-    if canary is None:
+def _start_is_late(c: Context, copy: Canary | None) -> bool:
+    """The canary, or the baseline, had its time. It runs from when it exists: an operator that was away took none."""
+    if copy is None:
         return False
-    since = max(filter(None, (clock.parse(c.status.candidate_since), canary.created_at)), default=c.now)
+    since = max(filter(None, (clock.parse(c.status.candidate_since), copy.created_at)), default=c.now)
     return (c.now - since).total_seconds() >= c.spec.progress_deadline_seconds
 
 

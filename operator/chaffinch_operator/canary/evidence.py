@@ -109,7 +109,7 @@ def _fold_one(
     if gate.rate is not None:
         return fold_rate(gate.name, gate.rate, old, value, thresholds)
     if gate.group is not None:
-        return fold_group(gate.name, gate.group, old, value)
+        return fold_group(gate, gate.group, old, value)
     if gate.count is not None:
-        return fold_count(gate.name, gate.count, old, value, thresholds)
+        return fold_count(gate, gate.count, old, value, thresholds)
     return old

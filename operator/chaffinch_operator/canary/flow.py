@@ -50,6 +50,11 @@ class Context:
         return self.spec.traffic_routing.gateway_api is not None
 
     @property
+    def dedicated(self) -> bool:
+        """Whether the present candidate is compared with a baseline of its own, as was decided when it started."""
+        return self.status.baseline == "Dedicated"
+
+    @property
     def suspended(self) -> bool:
         """Whether spec.suspend keeps everything as it is."""
         return self.spec.suspend and not self.snap.deleting and self.action in SUSPENDABLE
@@ -101,31 +106,64 @@ def rival(c: Context) -> Blocker | None:
 
 
 def canary_ready(c: Context) -> bool:
-    """Whether the canary can carry its weight, and no in-cluster client of the Service can reach it by accident."""
-    return not unready(c)
+    """Whether the canary can carry its weight, and no in-cluster client of the Service can reach it by accident.
+
+    With a dedicated baseline the same of the baseline.
+    """
+    return not (unready(c) or baseline_unready(c))
 
 
 def unready(c: Context) -> str:
     """What the canary lacks to carry its weight; empty when nothing."""
-    canary, target, candidate = c.snap.canary, c.snap.target, c.status.candidate
-    if canary is None or target is None or candidate is None or canary.deleting or canary.digest != candidate.digest:
-        return "there is no canary Deployment of the candidate yet"
+    candidate = c.status.candidate
+    missing = "there is no canary Deployment of the candidate yet"
+    if candidate is None:
+        return missing
+    name = names.canary_name(c.spec.service_ref.name)
+    lacks = _short_of_pods(c, c.snap.canary, candidate.digest, missing)
+    if lacks or not c.by_route:
+        return lacks
+    return _not_isolated(c) or _without_endpoint(c.snap.canary, name) or _not_accepted(c)
+
+
+def baseline_unready(c: Context) -> str:
+    """What the dedicated baseline lacks to get its share; empty when nothing, or when there is to be none."""
+    stable = c.status.stable
+    if not c.dedicated or stable is None:
+        return ""
+    missing = f"there is no Deployment {names.baseline_name(c.spec.target_ref.name)} of stable's template yet"
+    name = names.baseline_name(c.spec.service_ref.name)
+    lacks = _short_of_pods(c, c.snap.baseline, stable.digest, missing)
+    return lacks if lacks or not c.by_route else _without_endpoint(c.snap.baseline, name)
+
+
+def _short_of_pods(c: Context, copy: Canary | None, digest: str, missing: str) -> str:
+    """missing: what to say when there is no such Deployment of the template."""
+    target = c.snap.target
+    if copy is None or target is None or copy.deleting or copy.digest != digest:
+        return missing
     wanted = canary_replicas(c.spec, target.replicas, c.status.weight.desired or first_weight(c.spec))
-    if not canary.observed or canary.available < wanted or canary.desired != wanted:
-        return f"{canary.available} of {wanted} pods are available"
-    return _unreachable(c, canary) if c.by_route else ""
+    if not copy.observed or copy.available < wanted or copy.desired != wanted:
+        return f"{copy.available} of {wanted} pods are available"
+    return ""
 
 
-def _unreachable(c: Context, canary: Canary) -> str:
-    """What the route lacks to send requests to the canary, and to it alone."""
-    service, route = c.snap.service, c.snap.route
+def _not_isolated(c: Context) -> str:
+    service = c.snap.service
     if service is None or service.selector.get(HASH_LABEL) != c.status.isolated_hash:
         return f"Service {c.spec.service_ref.name} is not narrowed to stable's pods yet"
-    if not canary.service_exists or canary.ready_endpoints < 1:
-        return f"Service {names.canary_name(c.spec.service_ref.name)} has no ready endpoint"
-    if route is None or not route.accepted:
-        return f"the Gateway has not accepted HTTPRoute {c.snap.name} yet"
     return ""
+
+
+def _without_endpoint(copy: Canary | None, service: str) -> str:
+    if copy is None or not copy.service_exists or copy.ready_endpoints < 1:
+        return f"Service {service} has no ready endpoint"
+    return ""
+
+
+def _not_accepted(c: Context) -> str:
+    route = c.snap.route
+    return "" if route and route.accepted else f"the Gateway has not accepted HTTPRoute {c.snap.name} yet"
 
 
 def weight_confirmed(c: Context) -> bool:
@@ -133,12 +171,14 @@ def weight_confirmed(c: Context) -> bool:
     canary, route, desired = c.snap.canary, c.snap.route, c.status.weight.desired
     if not c.by_route:
         return canary_ready(c) and canary is not None and canary.weight == desired
-    return route is not None and route.accepted and (route.canary_weight or 0) == desired
+    if route is None or not route.accepted or (c.dedicated and desired > 0 and not route.baseline):
+        return False
+    return (route.canary_weight or 0) == desired
 
 
 def torn_down(c: Context) -> bool:
-    """Nothing of a canary is left."""
-    return c.snap.canary is None and (c.snap.route is None or c.snap.route.canary_weight is None)
+    """Nothing of a canary is left, nor of its baseline."""
+    return not _copies(c) and (c.snap.route is None or c.snap.route.canary_weight is None)
 
 
 def observe_weight(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: Snapshot) -> CanaryRolloutStatus:
@@ -150,9 +190,9 @@ def observe_weight(spec: CanaryRolloutSpec, status: CanaryRolloutStatus, snap: S
 
 def drained_at(c: Context) -> str:
     """When weight zero was written; empty while there is a weight, or may be soon, or nothing is left to drain."""
-    status, canary, route = c.status, c.snap.canary, c.snap.route
+    status, route = c.status, c.snap.route
     weighty = status.weight.desired > 0 or status.weight.applied > 0 or c.action in IN_FLIGHT
-    if weighty or (canary is None and (route is None or route.canary_weight is None)):
+    if weighty or (not _copies(c) and (route is None or route.canary_weight is None)):
         return ""
     since = route.weight_since if route else None
     return clock.stamp(since) if since else status.drained_at or clock.stamp(c.now)
@@ -165,7 +205,7 @@ def isolation(c: Context) -> str:
     wanted = ""
     if c.action in IN_FLIGHT:
         wanted = c.status.stable.hash if c.status.stable else ""
-    elif c.action in {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE} and c.snap.canary is not None:
+    elif c.action in {Action.ROLL_BACK, Action.ABANDON, Action.RELEASE} and _copies(c):
         wanted = c.status.isolated_hash
     return wanted if _stays(c.snap.target, wanted) else ""
 
@@ -176,7 +216,13 @@ def _stays(target: Target | None, pod_hash: str) -> bool:
     return target is not None and kept is not None and (target.paused or kept.digest == target.revision.digest)
 
 
+def _copies(c: Context) -> list[Canary]:
+    """The canary and the baseline, as far as they are there."""
+    return [copy for copy in (c.snap.canary, c.snap.baseline) if copy is not None]
+
+
 def _pod_share(snap: Snapshot) -> int:
     canary = snap.canary.ready if snap.canary else 0
+    baseline = snap.baseline.ready if snap.baseline else 0
     stable = sum(r.ready for r in snap.target.replica_sets) if snap.target else 0
-    return round(100 * canary / (canary + stable)) if canary else 0
+    return round(100 * canary / (canary + baseline + stable)) if canary else 0

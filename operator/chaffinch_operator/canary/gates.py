@@ -54,6 +54,11 @@ class ResolvedGate:
     """How much history that takes."""
 
     @property
+    def compared(self) -> str:
+        """What the canary is compared with, in a word: stable as it runs, or a baseline of its own."""
+        return "baseline" if self.source is not None and self.source.arms.dedicated else "stable"
+
+    @property
     def acting(self) -> bool:
         """Whether its verdict counts."""
         return not self.dry_run

@@ -80,7 +80,7 @@ def increments(reading: Reading, known_sources: frozenset[str]) -> list[tuple[Ma
 def read_pair(gate: str, source: Pair, bad: Reading, total: Reading) -> GateReading:
     """A gate of two queries."""
     known = _sources(bad.before, total.before)
-    arms = {arm: [0, 0] for arm in ("canary", "baseline")}
+    arms = _no_events()
     for position, reading in ((0, bad), (1, total)):
         for labels, count in increments(reading, known):
             arm = source.arms.of(labels.get(source.arms.label, ""))
@@ -91,7 +91,7 @@ def read_pair(gate: str, source: Pair, bad: Reading, total: Reading) -> GateRead
 
 def read_classes(gate: str, source: Classes, reading: Reading) -> GateReading:
     """A gate of one query whose series are told apart by a label."""
-    arms = {arm: [0, 0] for arm in ("canary", "baseline")}
+    arms = _no_events()
     for labels, count in increments(reading, _sources(reading.before)):
         arm = source.arms.of(labels.get(source.arms.label, ""))
         if arm:
@@ -102,7 +102,7 @@ def read_classes(gate: str, source: Classes, reading: Reading) -> GateReading:
 
 def read_buckets(gate: str, source: Buckets, reading: Reading) -> GateReading:
     """A gate of two buckets of a histogram. The caller has seen to it that the threshold is a boundary."""
-    arms = {arm: [0, 0] for arm in ("canary", "baseline")}
+    arms = _no_events()
     for labels, count in increments(reading, _sources(reading.before)):
         arm = source.arms.of(labels.get(source.arms.label, ""))
         if arm:
@@ -125,6 +125,11 @@ def boundary(series: Series) -> float:
         return math.nan
 
 
+def _no_events() -> dict[str, list[int]]:
+    """Bad and all events by arm."""
+    return {arm: [0, 0] for arm in ("canary", "baseline", "other")}
+
+
 def _sources(*readings: Sequence[Series]) -> frozenset[str]:
     return frozenset(s.source for reading in readings for s in reading)
 
@@ -142,8 +147,8 @@ def _gate_reading(
             )
     if problem:
         return GateReading(gate, problem=problem)
-    canary, baseline = arms["canary"], arms["baseline"]
-    return GateReading(gate, ArmReading(*canary), ArmReading(*baseline))
+    canary, baseline, (_, others) = arms["canary"], arms["baseline"], arms["other"]
+    return GateReading(gate, ArmReading(*canary), ArmReading(*baseline), other_requests=others)
 
 
 def _problem(query: str, by: Arms, series: Sequence[Series]) -> Blocker | None:
@@ -157,6 +162,6 @@ def _problem(query: str, by: Arms, series: Sequence[Series]) -> Blocker | None:
         )
     arms = {by.of(s.labels.get(by.label, "")) for s in series}
     if "canary" not in arms:
-        whose = "only of stable" if "baseline" in arms else "none of them of stable or of the canary"
+        whose = "only of stable" if arms & {"baseline", "other"} else "none of them of stable or of the canary"
         return Blocker(Reason.NO_DATA, f"`{text}` returns {len(series)} series, {whose}: the canary has none yet")
     return None

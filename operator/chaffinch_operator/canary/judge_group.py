@@ -24,14 +24,14 @@ _ALMOST = 1.0 - 1e-9
 _VERDICTS = {Outcome.HARM: Verdict.FAIL, Outcome.SAFE: Verdict.PASS}
 
 
-def fold_group(name: str, gate: GroupGate, old: GateStatus, value: GateReading) -> GateStatus:
+def fold_group(told: ResolvedGate, gate: GroupGate, old: GateStatus, value: GateReading) -> GateStatus:
     """One more interval, and a look at what there is by then if one is due."""
     evidence = group_sequential.update(evidence_of(gate, old), gate, interval(value))
     if look_is_due(evidence, gate):
         evidence = group_sequential.look(evidence, gate)
     estimate = ratio(evidence, gate)
     verdict = _VERDICTS.get(evidence.outcome, Verdict.INCONCLUSIVE)
-    arms = f"canary {share(evidence.canary)}, stable {share(evidence.baseline)}{times(estimate)}"
+    arms = f"canary {share(evidence.canary)}, {told.compared} {share(evidence.baseline)}{times(estimate)}"
     return old.model_copy(
         update={
             "verdict": verdict if evidence.canary.total else Verdict.NO_DATA,
@@ -39,7 +39,7 @@ def fold_group(name: str, gate: GroupGate, old: GateStatus, value: GateReading) 
             "baseline": counted(evidence.baseline),
             "ratio": "" if estimate is None else short(estimate),
             "evidence": _chunked(group_sequential.to_state(evidence)),
-            "message": cut(f"{name}: {arms}, {_looks(evidence, gate)}", MESSAGE),
+            "message": cut(f"{told.name}: {arms}, {_looks(evidence, gate)}", MESSAGE),
         }
     )
 

@@ -40,15 +40,22 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
         request=(meta.get("annotations") or {}).get(names.ANNOTATION_ACTION, ""),
     )
     namespace = base.namespace
-    target, service, (canary, taken), rivals = await asyncio.gather(
+    target, service, (canary, taken), (baseline, also_taken), rivals = await asyncio.gather(
         _target(kube, namespace, spec),
         _service(kube, namespace, spec),
-        _canary(kube, base, spec),
+        _copy(kube, base, spec, objects.CANARY),
+        _baseline(kube, base, body, spec),
         kube.list(CANARYROLLOUTS, namespace),
     )
-    blockers = [b for b in (_conflict(body, rivals), taken) if b]
+    blockers = [b for b in (_conflict(body, rivals), taken, also_taken) if b]
     snap = replace(
-        base, target=target, service=service, canary=canary, held=hold.state.installed, hold_message=hold.state.message
+        base,
+        target=target,
+        service=service,
+        canary=canary,
+        baseline=baseline,
+        held=hold.state.installed,
+        hold_message=hold.state.message,
     )
     if not hold.state.installed:
         blockers.append(Blocker(Reason.HOLD_NOT_INSTALLED, hold.state.message))
@@ -75,9 +82,20 @@ async def _service(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Servi
     return parse.service(body, spec.service_ref.port) if body else None
 
 
-async def _canary(kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec) -> tuple[Canary | None, Blocker | None]:
-    """The canary; or the blocker that something else has its name."""
-    name, service_name = names.canary_name(spec.target_ref.name), names.canary_name(spec.service_ref.name)
+async def _baseline(
+    kube: Kube, snap: Snapshot, body: Object, spec: CanaryRolloutSpec
+) -> tuple[Canary | None, Blocker | None]:
+    """The dedicated baseline, where one is wanted for the next candidate or was for the present one."""
+    if "Dedicated" not in {spec.canary.baseline, (body.get("status") or {}).get("baseline")}:
+        return None, None
+    return await _copy(kube, snap, spec, objects.BASELINE)
+
+
+async def _copy(
+    kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, track: str
+) -> tuple[Canary | None, Blocker | None]:
+    """The canary, or the baseline; or the blocker that something else has its name."""
+    name, service_name = (names.child_name(base, track) for base in (spec.target_ref.name, spec.service_ref.name))
     body, service = await asyncio.gather(
         kube.get(DEPLOYMENTS, name, snap.namespace), kube.get(SERVICES, service_name, snap.namespace)
     )
@@ -114,7 +132,8 @@ async def _route(
         return None, None
     if not objects.owned(body, snap.uid):
         return None, _name_taken("HTTPRoute", snap.name)
-    wanted = objects.route(spec, snap, routing, parse.route_weight(body), now)
+    shares = parse.route_shares(body)
+    wanted = objects.route(spec, snap, routing, objects.weight_of(shares), now, dedicated=len(shares) > 2)
     route = parse.route(body, wanted)
     if route.problem:
         return route, Blocker(Reason.ROUTE_NOT_ACCEPTED, f"HTTPRoute {snap.name} is refused: {route.problem}")

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from chaffinch_operator import names
 from chaffinch_operator.canary import clock, objects, revision
+from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.canary.snapshot import Canary, ReplicaSet, Route, Service, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision
 
@@ -60,6 +61,7 @@ def _replica_set(body: Object) -> ReplicaSet:
         desired=int(body["spec"].get("replicas", 0)),
         ready=int(status.get("readyReplicas", 0)),
         pods=int(status.get("replicas", 0)),
+        template=body["spec"]["template"],
     )
 
 
@@ -87,13 +89,13 @@ def service(body: Object, port: int) -> Service:
 
 
 def canary(deployment: Object, service_exists: bool, slices: Sequence[Object], pods: Sequence[Object]) -> Canary:
-    """The canary Deployment with what belongs to it."""
+    """The canary Deployment, or the baseline's, with what belongs to it."""
     meta, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
     notes = meta.get("annotations") or {}
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 1)
     return Canary(
         uid=meta["uid"],
-        digest=notes.get(objects.CANDIDATE, ""),
+        digest=notes.get(objects.CANDIDATE) or notes.get(objects.STABLE_REVISION, ""),
         desired=int(spec.get("replicas", 1)),
         ready=int(status.get("readyReplicas", 0)),
         available=int(status.get("availableReplicas", 0)) if seen else 0,
@@ -132,28 +134,27 @@ def _integer(text: str) -> int:
 def route(body: Object, wanted: Object) -> Route:
     """The generated HTTPRoute; wanted: what we would write for the weights it has."""
     meta = body["metadata"]
-    weight = route_weight(body)
+    shares = route_shares(body)
+    weight, dedicated = objects.weight_of(shares), len(shares) > 2
+    percent = max(weight or 0, 0)
     accepted, problem = _acceptance(body)
     return Route(
         uid=meta["uid"],
-        stable_weight=100 - max(weight or 0, 0),
+        stable_weight=100 - percent - (baseline_weight(percent) if dedicated else 0),
         canary_weight=0 if weight == objects.FADING else weight,
         weight_since=clock.parse((meta.get("annotations") or {}).get(objects.WEIGHT_SINCE, "")),
         accepted=accepted,
         problem=problem,
         fading=weight == objects.FADING,
+        baseline=dedicated,
         current=_covers(body["spec"], wanted["spec"]),
     )
 
 
-def route_weight(body: Object) -> int | None:
-    """Weight of the canary backend of a route in percent, FADING, or None without one."""
+def route_shares(body: Object) -> tuple[int, ...]:
+    """Weights of the backends of a route, as they are written."""
     rules = (body.get("spec") or {}).get("rules") or [{}]
-    backends = rules[0].get("backendRefs") or []
-    if len(backends) < 2:
-        return None
-    weight = int(backends[1].get("weight", 1))
-    return objects.FADING if weight + int(backends[0].get("weight", 1)) > 100 else weight
+    return tuple(int(b.get("weight", 1)) for b in rules[0].get("backendRefs") or [])
 
 
 def _acceptance(body: Object) -> tuple[bool, str]:

@@ -112,7 +112,7 @@ def _by_unit(
     """Stable's series by unit and part; of two spellings of a part, at each point the one there is."""
     out: dict[Unit, dict[str, Values]] = {}
     for track in tracks:
-        if arms.of(track.labels.get(arms.label, "")) != "baseline":
+        if not arms.of_stable(track.labels.get(arms.label, "")):
             continue
         parts = out.setdefault((track.labels.get(_BY_POD, ""), track.labels.get("instance", "")), {})
         name = part(track.labels)

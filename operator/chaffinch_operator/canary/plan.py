@@ -15,7 +15,7 @@ from chaffinch_operator.canary.flow import Context, rival, torn_down
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.sizing import canary_replicas, first_weight
-from chaffinch_operator.canary.snapshot import Canary, Route, Target
+from chaffinch_operator.canary.snapshot import Canary, ReplicaSet, Route, Service, Target
 
 _SHORT_DELAY_SECONDS = 3
 FADE_SECONDS = 1.0
@@ -88,12 +88,13 @@ def _route(c: Context) -> Iterator[Operation]:
         return
     if route is None and (c.snap.service is None or c.snap.deleting or _name_taken(c)):
         return
-    weight = _backend_weight(c, route)
-    if route is not None and route.current and (objects.FADING if route.fading else route.canary_weight) == weight:
+    weight, dedicated = _backend_weight(c, route), _with_baseline(c, route)
+    as_wanted = _as_it_is(route) == weight and (weight is None or dedicated is _has_baseline(route))
+    if route is not None and route.current and as_wanted:
         return
     same = route is not None and (route.canary_weight or 0) == max(weight or 0, 0) and route.weight_since is not None
     since = route.weight_since if same and route and route.weight_since else c.now
-    yield Apply("HTTPRoute", objects.route(c.spec, c.snap, routing, weight, since))
+    yield Apply("HTTPRoute", objects.route(c.spec, c.snap, routing, weight, since, dedicated=dedicated))
 
 
 def _name_taken(c: Context) -> bool:
@@ -101,22 +102,35 @@ def _name_taken(c: Context) -> bool:
     return any(b.reason is Reason.NAME_TAKEN for b in c.snap.blockers)
 
 
+def _with_baseline(c: Context, route: Route | None) -> bool:
+    """Whether the route is to have a backend of the baseline's: from when it serves until the canary's goes."""
+    return _has_baseline(route) or (c.dedicated and _keeps_canary(c) and _serves(c.snap.baseline))
+
+
+def _has_baseline(route: Route | None) -> bool:
+    return route is not None and route.baseline
+
+
 def _backend_weight(c: Context, route: Route | None) -> int | None:
-    """Weight of the canary backend, None for no such backend."""
-    canary, present = c.snap.canary, route.canary_weight if route else None
+    """Weight of the canary backend, None for no such backend. The baseline's backend comes, fades and goes with it."""
+    present = route.canary_weight if route else None
     if _keeps_canary(c):
-        if canary is None or not canary.service_exists or c.status.weight.desired == 0:
+        both = c.dedicated or _has_baseline(route)
+        copies = [c.snap.canary, c.snap.baseline] if both else [c.snap.canary]
+        if c.status.weight.desired == 0 or not all(map(_serves, copies)):
             return present if present is None else 0
-        if canary.ready_endpoints == 0 or canary.deleting:
-            return 0 if present is not None else None
-        if not present and not (route and route.fading and route.accepted):
+        if both is not _has_baseline(route) or not (present or (route and route.fading and route.accepted)):
             return objects.FADING
-        return c.status.weight.desired if _can_carry(c, canary) else _as_it_is(route)
+        return c.status.weight.desired if all(_can_carry(c, copy) for copy in copies if copy) else _as_it_is(route)
     if present is None:
         return None
     if present > 0 or (route and route.fading and not _faded(c, route)):
         return objects.FADING
     return None if _drained(c) else 0
+
+
+def _serves(copy: Canary | None) -> bool:
+    return copy is not None and copy.service_exists and copy.ready_endpoints > 0 and not copy.deleting
 
 
 def _as_it_is(route: Route | None) -> int | None:
@@ -148,23 +162,49 @@ def _drained(c: Context) -> bool:
 
 
 def _canary(c: Context) -> Iterator[Operation]:
-    canary, target, service = c.snap.canary, c.snap.target, c.snap.service
+    target, service = c.snap.target, c.snap.service
     if _keeps_canary(c):
-        if c.action in IN_FLIGHT and target is not None and service is not None and _isolated(c):
-            yield from _start_canary(c, target)
+        if c.action in IN_FLIGHT and target is not None and service is not None and _isolated(c) and not _name_taken(c):
+            yield from _start_copies(c, target, service)
         return
     route = c.snap.route
     without_backend = route is None or (route.canary_weight is None and (route.accepted or bool(route.problem)))
-    if canary is not None and not canary.deleting and without_backend:
-        yield Delete("Service", names.canary_name(c.spec.service_ref.name))
-        yield Delete("Deployment", names.canary_name(c.spec.target_ref.name))
+    for copy, track in ((c.snap.canary, objects.CANARY), (c.snap.baseline, objects.BASELINE)):
+        if copy is not None and not copy.deleting and without_backend:
+            yield Delete("Service", names.child_name(c.spec.service_ref.name, track))
+            yield Delete("Deployment", names.child_name(c.spec.target_ref.name, track))
 
 
-def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
-    canary, service = c.snap.canary, c.snap.service
+def _start_copies(c: Context, target: Target, service: Service) -> Iterator[Operation]:
+    """Canary and baseline at the same moment, of the same size."""
     weight = c.status.weight.desired or first_weight(c.spec)
     replicas = canary_replicas(c.spec, target.replicas, weight)
-    if (canary is not None and canary.deleting) or _name_taken(c):
+    yield from _start_canary(c, target, weight, replicas)
+    copies, stable = [(c.snap.canary, objects.CANARY)], _stable(c, target)
+    if c.dedicated and stable is not None:
+        copies.append((c.snap.baseline, objects.BASELINE))
+        yield from _start_baseline(c, target, stable, replicas)
+    for copy, track in copies:
+        if copy is None or not (copy.service_exists or copy.deleting):
+            yield Apply("Service", objects.track_service(c.spec, c.snap, service, track))
+
+
+def _stable(c: Context, target: Target) -> ReplicaSet | None:
+    """The ReplicaSet that has stable's template; None where someone deleted it."""
+    stable = c.status.stable
+    return next((r for r in target.replica_sets if stable is not None and r.revision.digest == stable.digest), None)
+
+
+def _start_baseline(c: Context, target: Target, stable: ReplicaSet, replicas: int) -> Iterator[Operation]:
+    have = c.snap.baseline
+    if have is not None and (have.deleting or (have.digest == stable.revision.digest and have.desired == replicas)):
+        return
+    yield Apply("Deployment", objects.baseline_deployment(c.spec, c.snap, target, stable, replicas))
+
+
+def _start_canary(c: Context, target: Target, weight: int, replicas: int) -> Iterator[Operation]:
+    canary = c.snap.canary
+    if canary is not None and canary.deleting:
         return
     if (
         canary is None
@@ -174,8 +214,6 @@ def _start_canary(c: Context, target: Target) -> Iterator[Operation]:
     ):
         since = _scaled_since(c, weight)
         yield Apply("Deployment", objects.canary_deployment(c.spec, c.snap, target, replicas, weight, since))
-    if service is not None and (canary is None or not canary.service_exists):
-        yield Apply("Service", objects.canary_service(c.spec, c.snap, service))
 
 
 def _scaled_since(c: Context, weight: int) -> datetime:

@@ -87,6 +87,9 @@ class Reason(StrEnum):
     """An alert that matches spec.alerts fired, and spec.alerts.onFiring is Rollback."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """The canary's pods did not become available in progressDeadlineSeconds."""
+    BASELINE_NOT_AVAILABLE = "BaselineNotAvailable"
+    """The dedicated baseline's pods did not become available in progressDeadlineSeconds: the candidate waits for them,
+    and is not called bad for it."""
     ABORTED = "Aborted"
     """A person aborted the rollout."""
     SUPERSEDED = "Superseded"
@@ -150,6 +153,7 @@ STALLED = frozenset(
         Reason.PROMOTION_INTERRUPTED,
         Reason.PROMOTION_STUCK,
         Reason.REFUSED,
+        Reason.BASELINE_NOT_AVAILABLE,
         Reason.BAD_QUERY,
     }
 )

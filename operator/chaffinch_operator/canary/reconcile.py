@@ -113,7 +113,8 @@ class Reconciler:
         snap = await observe(self.kube, self.hold, body, spec, now)
         stable = status.stable or (snap.target.running.revision if snap.target and snap.target.running else None)
         prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
-        naming = Naming(snap.namespace, snap.name, prefix[:58], f"{names.canary_name(spec.target_ref.name)}-"[:58])
+        canary, baseline = (f"{name(spec.target_ref.name)}-"[:58] for name in (names.canary_name, names.baseline_name))
+        naming = Naming(snap.namespace, snap.name, prefix[:58], canary, baseline if status.baseline else "")
         resolved = () if snap.deleting else gates.resolve(spec, naming)
         if any(gate.group for gate in resolved):
             await asyncio.to_thread(judge_group.prepare, resolved)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from chaffinch_operator import names
 from chaffinch_operator.canary import clock
-from chaffinch_operator.canary.flow import Context, unready
+from chaffinch_operator.canary.flow import Context, baseline_unready, unready
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.sizing import weight_at
 from chaffinch_operator.canary.snapshot import Blocker, Target
@@ -76,14 +76,15 @@ def candidate(status: CanaryRolloutStatus, revision: Revision, now: datetime) ->
     return status.model_copy(update={"candidate": revision, "candidate_since": clock.stamp(now)})
 
 
-def fresh_start(status: CanaryRolloutStatus, target: Target, now: datetime) -> CanaryRolloutStatus:
-    """A candidate's beginning: no evidence, no step, its clock at zero."""
+def fresh_start(status: CanaryRolloutStatus, target: Target, baseline: str, now: datetime) -> CanaryRolloutStatus:
+    """A candidate's beginning: no evidence, no step, its clock at zero. baseline: spec.canary.baseline, from now on."""
     first = [status.stable.digest] if status.stable else []
     return status.model_copy(
         update={
             "promoted_revisions": status.promoted_revisions or first,
             "candidate": target.revision,
             "candidate_since": clock.stamp(now),
+            "baseline": baseline if baseline != "None" else "",
             "gates": [],
             "step": StepStatus(),
             "weight": Weight(),
@@ -106,6 +107,7 @@ def settle(status: CanaryRolloutStatus, target: Target) -> CanaryRolloutStatus:
         update={
             "candidate": None,
             "candidate_since": "",
+            "baseline": "",
             "weight": Weight(applied=status.weight.applied),
             "step": StepStatus(),
             "paused_by_user": False,
@@ -236,6 +238,17 @@ def deadline(c: Context) -> str:
     return (
         f"{what} after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): {why}; "
         f"see kubectl describe deployment {names.canary_name(c.spec.target_ref.name)}"
+    )
+
+
+def baseline_deadline(c: Context) -> str:
+    """The dedicated baseline did not become available in time, which says nothing of the candidate."""
+    name = names.baseline_name(c.spec.target_ref.name)
+    return (
+        f"the baseline is not available after {c.spec.progress_deadline_seconds} s (progressDeadlineSeconds): "
+        f"{baseline_unready(c)}; it runs stable's template, so the candidate is not to blame and waits: see kubectl "
+        f"describe deployment {name}. To go on without it: set canary.baseline: None, kubectl chaffinch abort "
+        f"{c.snap.name}, then kubectl chaffinch retry {c.snap.name}"
     )
 
 

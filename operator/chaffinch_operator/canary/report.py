@@ -180,7 +180,8 @@ def _obstacle(c: Context) -> Blocker | None:
 
 def _conditions(c: Context) -> list[conditions.NewCondition]:
     generation, reason, message = c.snap.generation, c.reason, c.message
-    stalled = reason in STALLED and c.action in {Action.WAIT, Action.START, Action.REJECTED, Action.PROMOTE}
+    may_stall = c.action in {Action.WAIT, Action.START, Action.REJECTED, Action.PROMOTE}
+    stalled = reason in STALLED and (may_stall or reason is Reason.BASELINE_NOT_AVAILABLE)
     obstacle = _obstacle(c)
     if obstacle is not None and c.action is not Action.REJECTED:
         stalled, reason, message = True, obstacle.reason, obstacle.message

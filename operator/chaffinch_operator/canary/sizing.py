@@ -1,4 +1,4 @@
-"""How many canary pods a weight needs. Pure."""
+"""How many canary pods a weight needs, and what share of requests each arm gets. Pure."""
 
 import math
 
@@ -16,8 +16,18 @@ def weight_at(spec: CanaryRolloutSpec, index: int) -> int:
     return weights[-1] if weights else 0
 
 
+def baseline_weight(weight: int) -> int:
+    """Percent of requests for a dedicated baseline: the canary's share, as far as there is that much left."""
+    return min(weight, 100 - weight)
+
+
+def split_share(weight: int, *, dedicated: bool) -> float:
+    """The canary's intended share of the requests of both arms, for its weight in percent of all requests."""
+    return weight / (weight + baseline_weight(weight)) if dedicated and weight else weight / 100
+
+
 def canary_replicas(spec: CanaryRolloutSpec, stable_replicas: int, weight: int) -> int:
-    """Pods for a weight in percent.
+    """Pods for a weight in percent; a dedicated baseline has as many.
 
     With a route: weight x stable's replicas, so that a canary pod carries what a stable pod does. By replicas: the
     number whose share of all pods is closest to the weight. Both within minReplicas and maxReplicas.

@@ -22,6 +22,7 @@ class ReplicaSet:
     desired: int
     ready: int
     pods: int
+    template: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +77,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """The canary Deployment, ours."""
+    """The canary Deployment, or the dedicated baseline beside it; both are ours."""
 
     uid: str
     digest: str
-    """Digest of the candidate it runs."""
+    """Digest of the template it runs: the candidate's, or stable's."""
     desired: int
     ready: int
     available: int
     observed: bool
     """Its controller has seen the latest spec."""
     weight: int
-    """In replicas mode: the weight it was scaled for."""
+    """The weight it was scaled for; 0 for a baseline, whose size follows the canary's."""
     weight_since: datetime | None
     deleting: bool
     created_at: datetime | None
@@ -114,6 +115,8 @@ class Route:
     """Its spec is what we would write for its weights."""
     fading: bool = False
     """The canary's weight is a millionth, told as 0: on its way to or from zero."""
+    baseline: bool = False
+    """It has a backend of the baseline; its share follows from the canary's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class GateReading:
     canary: ArmReading = ArmReading(0, 0)
     baseline: ArmReading = ArmReading(0, 0)
     problem: Blocker | None = None
+    other_requests: int = 0
+    """Events of neither arm: of stable's own pods, where a dedicated baseline is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,7 @@ class Snapshot:
     target: Target | None = None
     service: Service | None = None
     canary: Canary | None = None
+    baseline: Canary | None = None
     route: Route | None = None
     blockers: tuple[Blocker, ...] = ()
     """Found by looking: conflicts, missing kinds, names taken, hold not installed."""

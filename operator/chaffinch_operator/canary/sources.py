@@ -20,13 +20,23 @@ class Arms:
     stable: str
     canary: str
     exact: bool
+    dedicated: str = ""
+    """The same of a dedicated baseline; empty where stable as it runs is the baseline."""
 
     def of(self, value: str) -> str | None:
-        """The arm of a value of the label: "canary", "baseline" or None."""
-        for arm, text in (("canary", self.canary), ("baseline", self.stable)):
+        """The arm of a value of the label: "canary", "baseline", "other" or None.
+
+        Beside a dedicated baseline stable's own series are of no arm, but still requests: "other".
+        """
+        baseline, other = (self.dedicated, self.stable) if self.dedicated else (self.stable, "")
+        for arm, text in (("canary", self.canary), ("baseline", baseline), ("other", other)):
             if text and (value == text if self.exact else value.startswith(text)):
                 return arm
         return None
+
+    def of_stable(self, value: str) -> bool:
+        """Whether a value of the label is of stable's own, compared or not."""
+        return self.of(value) == ("other" if self.dedicated else "baseline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +82,20 @@ class Naming:
     stable_pods: str
     """Prefix of stable's pod names: the ReplicaSet's name and a dash."""
     canary_pods: str
+    baseline_pods: str = ""
+    """Prefix of a dedicated baseline's pod names; empty where stable as it runs is the baseline."""
 
     @property
     def by_pod(self) -> Arms:
         """Arms by the label `pod`."""
-        return Arms("pod", self.stable_pods, self.canary_pods, exact=False)
+        return Arms("pod", self.stable_pods, self.canary_pods, exact=False, dedicated=self.baseline_pods)
 
     @property
     def by_backend(self) -> Arms:
         """Arms by Envoy Gateway's cluster name of each backendRef of rule 0."""
         base = f"httproute/{self.namespace}/{self.route}/rule/0/backend/"
-        return Arms("envoy_cluster_name", base + "0", base + "1", exact=True)
+        dedicated = base + "2" if self.baseline_pods else ""
+        return Arms("envoy_cluster_name", base + "0", base + "1", exact=True, dedicated=dedicated)
 
 
 def ratio_source(gate: Gate, naming: Naming) -> Source:
@@ -116,7 +129,7 @@ def _latency(source: LatencySource, naming: Naming) -> Buckets:
 
 
 def _backends(arms: Arms) -> str:
-    return f'{arms.label}=~"{arms.stable[:-1]}[01]"'
+    return f'{arms.label}=~"{arms.stable[:-1]}{"[012]" if arms.dedicated else "[01]"}"'
 
 
 def _buckets(histogram: str, matchers: str, threshold: str, scale: float, arms: Arms) -> Buckets:

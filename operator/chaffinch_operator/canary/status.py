@@ -71,6 +71,8 @@ class StepStatus(Model):
     """Requests of the canary in intervals of this step."""
     total_requests: int = 0
     """Requests of both arms in intervals of this step."""
+    other_requests: int = 0
+    """Requests of neither arm in the same time: of stable's own pods beside a dedicated baseline."""
 
 
 class Counts(Model):
@@ -201,6 +203,8 @@ class CanaryRolloutStatus(Model):
     """When the candidate was first seen."""
     isolated_hash: Annotated[str, Field(max_length=63)] = ""
     """pod-template-hash that the Service's selector is narrowed to while a canary exists; for the selector policy."""
+    baseline: Short = ""
+    """Dedicated when the candidate is compared with a fresh copy of stable; decided when its canary starts."""
     weight: Weight = Weight()
     step: StepStatus = StepStatus()
     analysis_started_at: Time = ""

@@ -4,6 +4,7 @@ The order is that of a rollback: traffic off the canary, canary away, Service ba
 namespace's label, with which the hold's policies stop looking. Every step may be repeated.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from chaffinch_operator.names import (
     FINALIZER,
     LABEL_HOLD,
     LABEL_ROLLOUT,
+    baseline_name,
     canary_name,
     label_value,
 )
@@ -115,7 +117,9 @@ def _confirm(session: Session, rollouts: list[Rollout], request: Request) -> Non
     if request.confirmed:
         return
     for rollout in rollouts:
-        session.warn(f"{rollout.key}: traffic to stable, canary removed, Service restored, finalizer removed")
+        session.warn(
+            f"{rollout.key}: traffic to stable, canary and baseline removed, Service restored, finalizer removed"
+        )
     if not typer.confirm(f"Clean up {len(rollouts)} CanaryRollout{'s' if len(rollouts) > 1 else ''}?", err=True):
         raise DeclinedError("nothing was changed")
 
@@ -158,7 +162,7 @@ async def _drain_route(gateway: Gateway, rollout: Rollout, report: Report) -> No
     except KindMissing:
         return
     for route in routes:
-        rules = without_backend(route, canary_name(rollout.service))
+        rules = without_backends(route, {canary_name(rollout.service), baseline_name(rollout.service)})
         if rules is None:
             continue
         name = route["metadata"]["name"]
@@ -175,11 +179,11 @@ async def _drain_route(gateway: Gateway, rollout: Rollout, report: Report) -> No
         report.did(HTTPROUTES, rollout.namespace, name, "all traffic to stable")
 
 
-def without_backend(route: Object, service: str) -> list[Object] | None:
-    """The route's rules without that Service; None when it is in none of them."""
+def without_backends(route: Object, services: Collection[str]) -> list[Object] | None:
+    """The route's rules without these Services; None when they are in none of them."""
     rules = route.get("spec", {}).get("rules", [])
     kept = [
-        {**rule, "backendRefs": [b for b in rule["backendRefs"] if b.get("name") != service]}
+        {**rule, "backendRefs": [b for b in rule["backendRefs"] if b.get("name") not in services]}
         if rule.get("backendRefs")
         else rule
         for rule in rules

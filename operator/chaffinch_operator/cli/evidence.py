@@ -5,7 +5,7 @@ A gate fails at log(gates/alpha) and passes at log(1/beta); all acting count gat
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaffinch_operator.canary.gates import COUNTING, Kind, ResolvedGate, number_of_tests, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
@@ -83,6 +83,8 @@ class GateView:
     ratio: float | None
     interval: tuple[float, float] | None
     p_value: float | None
+    compared: str = "stable"
+    """What the canary is compared with: stable, or a baseline of its own."""
 
     @property
     def name(self) -> str:
@@ -132,7 +134,8 @@ def gate_views(rollout: Rollout) -> tuple[GateView, ...]:
     """The gates of the status, in its order."""
     thresholds = thresholds_of(rollout.spec)
     by_name = {gate.name: gate for gate in _resolved(rollout.spec) or ()}
-    return tuple(gate_view(gate, by_name.get(gate.name), thresholds) for gate in rollout.status.gates)
+    views = (gate_view(gate, by_name.get(gate.name), thresholds) for gate in rollout.status.gates)
+    return tuple(replace(view, compared="baseline") if rollout.status.baseline else view for view in views)
 
 
 def _resolved(spec: CanaryRolloutSpec | None) -> Sequence[ResolvedGate] | None:

@@ -161,14 +161,14 @@ def _harmless(view: GateView) -> str:
         return f"a canary that keeps to {words.percent(view.max_ratio)}"
     if view.harm_ratio == 1.0:
         return "a harmless canary"
-    return f"a canary no worse than {words.times(view.harm_ratio)} stable's"
+    return f"a canary no worse than {words.times(view.harm_ratio)} {view.compared}'s"
 
 
 def _unsafe(view: GateView) -> str:
     if view.kind is Kind.OBJECTIVE and view.max_ratio is not None:
         return f"a canary at {words.percent(view.margin_ratio * view.max_ratio)} or more"
     above = f", and above {words.percent(view.safe_below)}" if view.safe_below else ""
-    return f"a canary at {words.times(view.margin_ratio)} stable's bad share or more{above}"
+    return f"a canary at {words.times(view.margin_ratio)} {view.compared}'s bad share or more{above}"
 
 
 def next_sentences(rollout: Rollout, look: Look) -> Iterator[str]:

@@ -80,7 +80,7 @@ def counts_line(view: GateView) -> str:
         return view.sentence
     text = f"canary {words.share(canary.bad, canary.total)}"
     if view.kind is Kind.RATIO:
-        return f"{text}, stable {words.share(baseline.bad, baseline.total)}"
+        return f"{text}, {view.compared} {words.share(baseline.bad, baseline.total)}"
     return f"{text}, at most {words.percent(view.max_ratio)} allowed" if view.max_ratio is not None else text
 
 
@@ -95,10 +95,10 @@ def ratio_line(view: GateView) -> str:
 
 
 def estimate(view: GateView) -> str:
-    """The canary's bad share against stable's, or as it is for an objective."""
+    """The canary's bad share against stable's or its baseline's, or as it is for an objective."""
     if view.ratio is None:
         return ""
-    return words.percent(view.ratio) if view.kind is Kind.OBJECTIVE else f"{words.times(view.ratio)} stable's"
+    return words.percent(view.ratio) if view.kind is Kind.OBJECTIVE else f"{words.times(view.ratio)} {view.compared}'s"
 
 
 def confidence(view: GateView) -> str:

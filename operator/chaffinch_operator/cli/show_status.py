@@ -20,6 +20,7 @@ from chaffinch_operator.cli.outcome import STYLES, outcome_of, state_word
 from chaffinch_operator.cli.rollout import Rollout
 from chaffinch_operator.cli.screen import UNICODE, Glyphs
 from chaffinch_operator.cli.show_gates import gate_block
+from chaffinch_operator.names import baseline_name
 
 _UNDER_WAY = (*IN_FLIGHT, Action.PROMOTE, Action.ROLL_BACK, Action.ABANDON)
 _WEIGHT_BAR = 40
@@ -120,6 +121,8 @@ def _fact_rows(rollout: Rollout, look: Look) -> Iterator[tuple[str, RenderableTy
     if status.candidate:
         since = f"  since {words.duration(elapsed(status.candidate_since, look.now))}" if status.candidate_since else ""
         yield "Candidate", _revision(status.candidate) + Text(since, style="dim")
+    if status.candidate and status.baseline:
+        yield "Compared with", Text(f"deployment/{baseline_name(rollout.target)}, a fresh copy of stable")
     if rollout.is_doing(*_UNDER_WAY):
         yield "Weight", _weight(rollout, look.glyphs)
         if rollout.steps:

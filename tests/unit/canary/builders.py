@@ -20,7 +20,7 @@ from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.plan import Operation, plan
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
 from chaffinch_operator.canary.report import report
-from chaffinch_operator.canary.sizing import canary_replicas, first_weight
+from chaffinch_operator.canary.sizing import baseline_weight, canary_replicas, first_weight
 from chaffinch_operator.canary.snapshot import (
     ArmReading,
     Blocker,
@@ -87,7 +87,8 @@ def digest(version: str) -> str:
 @lru_cache
 def replica_set(version: str, pods: int, ready: int | None = None) -> ReplicaSet:
     """A ReplicaSet of web with so many pods."""
-    return ReplicaSet(f"web-h{version}", rev(version), desired=pods, ready=pods if ready is None else ready, pods=pods)
+    there = pods if ready is None else ready
+    return ReplicaSet(f"web-h{version}", rev(version), pods, there, pods, template=template(version))
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +123,26 @@ class Scene:
         """Weights by the ratio of pods, without a route."""
         changed = self.spec(trafficRouting={"gatewayAPI": None, "replicas": {}})
         return replace(changed, snap=replace(self.snap, route=None))
+
+    def with_baseline(self) -> Scene:
+        """Candidates are compared with a baseline of their own; so is the one that is being judged already."""
+        changed = self.spec(canary={"baseline": "Dedicated"})
+        if self.state.candidate is None:
+            return changed
+        changed = changed.status(baseline="Dedicated")
+        have = changed.snap.canary
+        if have is not None:
+            changed = changed.world(baseline=replace(have, uid="b", digest=digest("v1"), weight=0, weight_since=None))
+        route = changed.snap.route
+        if route is None or route.canary_weight is None:
+            return changed
+        left = 100 - route.canary_weight - baseline_weight(route.canary_weight)
+        return changed.route(baseline=True, stable_weight=left)
+
+    def baseline(self, **change: Any) -> Scene:
+        """Change the baseline."""
+        assert self.snap.baseline is not None
+        return self.world(baseline=replace(self.snap.baseline, **change))
 
     def target(self, **change: Any) -> Scene:
         """Change the Deployment."""
@@ -275,8 +296,10 @@ class Scene:
 
     def gone(self) -> Scene:
         """Nothing of a canary is left, and the Service has its own selector."""
-        changed = self.world(canary=None).service(selector={"app": "web"}, isolated_note="")
-        return changed.route(canary_weight=None, stable_weight=100) if changed.snap.route is not None else changed
+        changed = self.world(canary=None, baseline=None).service(selector={"app": "web"}, isolated_note="")
+        if changed.snap.route is None:
+            return changed
+        return changed.route(canary_weight=None, stable_weight=100, baseline=False)
 
     # looking
 
@@ -288,7 +311,7 @@ class Scene:
     @property
     def gates(self) -> tuple[ResolvedGate, ...]:
         """The gates as they are judged."""
-        return resolve(self.model, NAMING)
+        return resolve(self.model, replace(NAMING, baseline_pods="web-baseline-") if self.state.baseline else NAMING)
 
     @property
     def context(self) -> Context:

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
 
-from chaffinch_operator.canary import clock
+from chaffinch_operator.canary import clock, objects
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
 from chaffinch_operator.canary.reconcile import Reconciler
 from chaffinch_operator.canary.report import RolloutSample
 from chaffinch_operator.canary.revision import HASH_LABEL
+from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.errors import ChaffinchError, Conflict, KindMissing
 from chaffinch_operator.kube import Kube
 from chaffinch_operator.loop import Outcome
@@ -58,8 +59,8 @@ class Cluster:
     refuse: dict[str, ChaffinchError] = field(default_factory=dict)
     dies: bool = False
     versions: int = 0
-    history: list[tuple[datetime, int, str]] = field(default_factory=list)
-    """Since when the canary had which weight, with which image."""
+    history: list[tuple[datetime, int, int, str]] = field(default_factory=list)
+    """Since when the canary had which weight, and a baseline which, with which image of the canary."""
 
     def put(self, resource: Resource, body: Object) -> Object:
         """Store an object as the API server would."""
@@ -214,8 +215,8 @@ class Cluster:
             "availableReplicas": ready,
             "updatedReplicas": 0 if spec.get("paused") else ready,
         }
-        if name == "web-canary":
-            self._pods(ready)
+        if name != "web":
+            self._pods(name, ready)
 
     def _replica_set(self, name: str, owner: Object) -> None:
         template = copy.deepcopy(owner["spec"]["template"])
@@ -230,12 +231,12 @@ class Cluster:
         }
         self.put(REPLICASETS, body)
 
-    def _pods(self, count: int) -> None:
-        labels = {"app": "web", "chaffinch.dev/track": "canary"}
-        self.put(PODS, {"metadata": {"name": "web-canary-x", "labels": labels}, "status": {}})
+    def _pods(self, name: str, count: int) -> None:
+        labels = {"app": "web", "chaffinch.dev/track": name.removeprefix("web-")}
+        self.put(PODS, {"metadata": {"name": f"{name}-x", "labels": labels}, "status": {}})
         endpoints = [{"conditions": {"ready": True}}] * count
-        slice_labels = {"kubernetes.io/service-name": "web-canary"}
-        self.put(ENDPOINTSLICES, {"metadata": {"name": "web-canary-s", "labels": slice_labels}, "endpoints": endpoints})
+        slice_labels = {"kubernetes.io/service-name": name}
+        self.put(ENDPOINTSLICES, {"metadata": {"name": f"{name}-s", "labels": slice_labels}, "endpoints": endpoints})
 
     def _accept(self, body: Object) -> None:
         generation = body["metadata"]["generation"]
@@ -249,21 +250,24 @@ class Cluster:
         canary = self.objects.get(("Deployment", "web-canary"))
         rules = route["spec"]["rules"] if route else []
         backends = rules[0]["backendRefs"] if rules else []
-        weight = backends[1]["weight"] if len(backends) > 1 and backends[0]["weight"] <= 100 else 0
+        weight = max(objects.weight_of([b["weight"] for b in backends]) or 0, 0)
+        beside = baseline_weight(weight) if len(backends) > 2 else 0
         image = canary["spec"]["template"]["spec"]["containers"][0]["image"] if canary else ""
-        if not self.history or self.history[-1][1:] != (weight, image):
-            self.history.append((self.now, weight, image))
+        if not self.history or self.history[-1][1:] != (weight, beside, image):
+            self.history.append((self.now, weight, beside, image))
 
-    def counted(self, at: datetime) -> tuple[int, int, int, int]:
-        """What the counters said at a time: canary bad and all, stable bad and all."""
-        bad = total = stable = 0
-        spans = [*self.history, (at, 0, "")]
-        for (start, weight, image), (end, _, _) in pairwise(spans):
+    def counted(self, at: datetime) -> dict[str, tuple[int, int]]:
+        """What the counters said at a time: bad and all, by pod."""
+        bad = total = baseline = 0
+        spans = [*self.history, (at, 0, 0, "")]
+        for (start, weight, beside, image), (end, *_) in pairwise(spans):
             seconds = max(0, int((min(end, at) - start).total_seconds()))
             total += seconds * RATE * weight // 100
+            baseline += seconds * RATE * beside // 100
             bad += seconds * RATE * weight // 100 * ERRORS_PER_MILLE.get(image, 1) // 1000
-        stable = int((at - NOW).total_seconds()) * RATE - total
-        return bad, total, stable // 1000, stable
+        stable = int((at - NOW).total_seconds()) * RATE - total - baseline
+        counted = {"web-canary-good-x": (bad, total), "web-v1-y": (stable // 1000, stable)}
+        return counted | ({"web-baseline-v1-z": (baseline // 1000, baseline)} if baseline else {})
 
 
 @dataclass
@@ -285,12 +289,9 @@ class Counters:
         if self.bad:
             raise BadQuery(self.bad)
         self.asked.append((query, at))
-        canary_bad, canary, stable_bad, stable = self.cluster.counted(at)
-        values = (canary_bad, stable_bad) if "5.." in query else (canary, stable)
-        pods = ("web-canary-good-x", "web-v1-y")
         return [
-            Sample({"__name__": "http_requests_total", "pod": pod, "instance": pod}, float(value))
-            for pod, value in zip(pods, values, strict=True)
+            Sample({"__name__": "http_requests_total", "pod": pod, "instance": pod}, float(counts["5.." not in query]))
+            for pod, counts in self.cluster.counted(at).items()
         ]
 
     async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
@@ -425,7 +426,7 @@ class Shop:
         return {
             name.rpartition("-")[2]: body["status"]["replicas"]
             for (kind, name), body in self.cluster.objects.items()
-            if kind == "ReplicaSet" and not name.startswith("web-canary-") and body["status"]
+            if kind == "ReplicaSet" and not name.startswith(("web-canary-", "web-baseline-")) and body["status"]
         }
 
     @property

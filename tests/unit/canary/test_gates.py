@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -227,6 +228,21 @@ def test_a_design_is_of_what_is_measured_and_how() -> None:
     assert gates({"name": "x", **base})[0].design == one(**base).design
     others = [one(**base, marginRatio="2"), one(ratio={"bad": "b2", "total": "t"}), one(**base, safeBelow="0.1")]
     assert len({one(**base).design, *(g.design for g in others)}) == 4
+
+
+def test_beside_a_dedicated_baseline_stable_is_not_compared() -> None:
+    """Its backend and its pods are counted as others, and asked for with the rest."""
+    naming = replace(NAMING, baseline_pods="web-baseline-")
+    by_backend, by_pod = naming.by_backend, naming.by_pod
+    assert [by_backend.of(f"{BACKENDS}{n}") for n in range(4)] == ["other", "canary", "baseline", None]
+    pods = ("web-hv1-abcde", "web-canary-hv2-abcde", "web-baseline-hv3-abcde", "other-hv1-abcde")
+    assert [by_pod.of(pod) for pod in pods] == ["other", "canary", "baseline", None]
+    body = merged(SPEC, {"analysis": {"gates": [{"name": "g", "template": "EnvoyGatewayErrors"}]}})
+    errors = resolve(CanaryRolloutSpec.model_validate(body), naming)[0]
+    assert isinstance(errors.source, Classes)
+    assert errors.source.query == f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name=~"{BACKENDS}[012]"}}'
+    assert errors.compared == "baseline"
+    assert one(template="EnvoyGatewayErrors").compared == "stable"
 
 
 def test_without_a_stable_hash_nothing_is_stable() -> None:

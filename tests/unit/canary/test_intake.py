@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -52,6 +53,16 @@ def test_differences_are_events() -> None:
     """Of each arm, bad and all."""
     found = read_pair("g", PAIR, pods((1, 3), (0, 1)), pods((10, 110), (5, 25)))
     assert found == GateReading("g", canary=ArmReading(1, 20), baseline=ArmReading(2, 100))
+
+
+def test_beside_a_dedicated_baseline_stables_own_events_are_others() -> None:
+    """Compared is what the baseline's pods counted."""
+    arms = replace(NAMING, baseline_pods="web-baseline-").by_pod
+    beside = [series("web-baseline-hv3-c", 0)], [series("web-baseline-hv3-c", 40)]
+    all_of_it = pods((10, 110), (5, 25))
+    total = reading([*all_of_it.before, *beside[0]], [*all_of_it.after, *beside[1]])
+    found = read_pair("g", Pair("bad_total", "all_total", arms), pods((1, 3), (0, 1)), total)
+    assert found == GateReading("g", canary=ArmReading(1, 20), baseline=ArmReading(0, 40), other_requests=100)
 
 
 def test_a_reset_counts_from_zero() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaffinch_operator.canary import objects
 from chaffinch_operator.names import MAX_NAME, canary_name
-from unit.canary.builders import NOW, Scene, digest, scene, template
+from unit.canary.builders import NOW, Scene, digest, replica_set, scene, template
 
 OWNER = {
     "apiVersion": "chaffinch.dev/v1alpha1",
@@ -86,7 +91,7 @@ def test_the_canary_service() -> None:
         selector={"app": "web", "pod-template-hash": "hv1"}, app_protocol="http", target_port="web"
     )
     assert narrowed.snap.service is not None
-    assert objects.canary_service(narrowed.model, narrowed.snap, narrowed.snap.service) == {
+    assert objects.track_service(narrowed.model, narrowed.snap, narrowed.snap.service, objects.CANARY) == {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata("web-canary"),
@@ -97,8 +102,80 @@ def test_the_canary_service() -> None:
     }
     plain = scene().service(port_name="")
     assert plain.snap.service is not None
-    ports = objects.canary_service(plain.model, plain.snap, plain.snap.service)["spec"]["ports"]
+    ports = objects.track_service(plain.model, plain.snap, plain.snap.service, objects.CANARY)["spec"]["ports"]
     assert ports == [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
+
+
+def baseline(before: Scene) -> objects.Body:
+    """The baseline Deployment of a scene, from the ReplicaSet that runs."""
+    target = before.snap.target
+    assert target is not None
+    return objects.baseline_deployment(before.model, before.snap, target, target.replica_sets[0], 3)
+
+
+def test_the_baseline_deployment() -> None:
+    """Stable's template, that of its ReplicaSet and not the held one, under a name and a label of its own."""
+    running = template("v1")
+    running["metadata"]["labels"]["pod-template-hash"] = "hv1"
+    stable = dataclasses.replace(replica_set("v1", 4), template=running)
+    assert baseline(scene().held("v2").running(stable)) == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata("web-baseline", stable=digest("v1")),
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "web", "chaffinch.dev/track": "baseline"}},
+            "template": {
+                "metadata": {"labels": {"app": "web", "chaffinch.dev/track": "baseline"}},
+                "spec": template("v1")["spec"],
+            },
+            "progressDeadlineSeconds": 600,
+            "revisionHistoryLimit": 0,
+        },
+    }
+
+
+def test_the_baseline_service() -> None:
+    """It selects the baseline's pods alone."""
+    service = scene().snap.service
+    assert service is not None
+    body = objects.track_service(scene().model, scene().snap, service, objects.BASELINE)
+    assert body["metadata"]["name"] == "web-baseline"
+    assert body["spec"]["selector"] == {"app": "web", "chaffinch.dev/track": "baseline"}
+
+
+@pytest.mark.parametrize(
+    ("weight", "shares"),
+    [
+        (0, (100, 0, 0)),
+        (5, (90, 5, 5)),
+        (49, (2, 49, 49)),
+        (50, (1, 500_000, 500_000)),
+        (75, (1, 750_000, 250_000)),
+        (objects.FADING, (999_998, 1, 1)),
+    ],
+)
+def test_the_route_with_a_baseline(weight: int, shares: tuple[int, ...]) -> None:
+    """The baseline gets what the canary gets, as far as there is that much; stable keeps a millionth at least."""
+    routing = scene().model.traffic_routing.gateway_api
+    assert routing is not None
+    body = objects.route(scene().model, scene().snap, routing, weight, NOW, dedicated=True)
+    names = (("web", "stable"), ("web-canary", "canary"), ("web-baseline", "baseline"))
+    assert body["spec"]["rules"] == [
+        {"backendRefs": [backend(name, share, track) for (name, track), share in zip(names, shares, strict=True)]}
+    ]
+
+
+@given(st.integers(0, 99), st.booleans())
+def test_weights_are_read_as_they_were_written(weight: int, dedicated: bool) -> None:
+    """Within what the Gateway API takes, and in the shares that were meant."""
+    shares = objects.weights(weight, dedicated=dedicated)
+    assert objects.weight_of(shares) == weight
+    assert all(0 <= share <= 1_000_000 for share in shares)
+    assert shares[0] > 0
+    assert shares[1] / sum(shares) == pytest.approx(weight / 100, abs=1e-5)
+    if dedicated:
+        assert shares[2] / sum(shares) == pytest.approx(min(weight, 100 - weight) / 100, abs=1e-5)
 
 
 def test_the_route_at_rest() -> None:
@@ -130,7 +207,7 @@ def test_the_route_with_weights() -> None:
 
 def test_children_carry_nothing_of_their_parent() -> None:
     """GitOps tools track by labels and annotations: a copied one would make them prune what is ours."""
-    bodies = [deployment(scene()), route(scene(), 5)]
+    bodies = [deployment(scene()), baseline(scene()), route(scene(), 5)]
     for body in bodies:
         assert set(body["metadata"]["labels"]) == {
             "app.kubernetes.io/managed-by",

@@ -105,17 +105,20 @@ def test_a_canary_is_read_with_what_belongs_to_it() -> None:
     assert (bare.weight, bare.weight_since, bare.deleting) == (0, None, True)
 
 
-def routed(weight: int | None, said: list[dict[str, Any]] | None = None, **change: Any) -> Any:
+def routed(
+    weight: int | None, said: list[dict[str, Any]] | None = None, *, dedicated: bool = False, **change: Any
+) -> Any:
     """A route as it is read, with what its gateway says."""
     start = scene()
     routing = start.model.traffic_routing.gateway_api
     assert routing is not None
-    body = objects.route(start.model, start.snap, routing, weight, NOW)
+    body = objects.route(start.model, start.snap, routing, weight, NOW, dedicated=dedicated)
     body["metadata"] |= {"uid": "r", "generation": 3}
     body["status"] = {"parents": [{"conditions": said or []}]}
     body["spec"] |= change
-    wanted = objects.route(start.model, start.snap, routing, parse.route_weight(body), NOW)
-    return parse.route(body, wanted)
+    shares = parse.route_shares(body)
+    read = objects.weight_of(shares)
+    return parse.route(body, objects.route(start.model, start.snap, routing, read, NOW, dedicated=len(shares) > 2))
 
 
 def said(kind: str, status: str = "True", generation: int = 3) -> dict[str, Any]:
@@ -130,6 +133,26 @@ def test_a_route_is_read_as_it_was_written(weight: int | None, expected: int | N
     """With its time; and a millionth is told as zero."""
     found = routed(weight)
     assert (found.canary_weight, found.fading, found.current, found.weight_since) == (expected, fading, True, NOW)
+
+
+@pytest.mark.parametrize("weight", [-1, *range(100)])
+def test_a_route_with_a_baseline_is_read_as_it_was_written(weight: int) -> None:
+    """At every weight; stable's share is what the other two leave."""
+    found = routed(weight, dedicated=True)
+    percent = max(weight, 0)
+    assert (found.canary_weight, found.fading, found.baseline, found.current) == (percent, weight < 0, True, True)
+    assert found.stable_weight == 100 - percent - min(percent, 100 - percent)
+
+
+def test_shares_edited_by_hand_are_seen() -> None:
+    """Whatever a person makes of them: it is not what would be written, so it is put right."""
+    routing = scene().model.traffic_routing.gateway_api
+    assert routing is not None
+    written = objects.route(scene().model, scene().snap, routing, 25, NOW, dedicated=True)["spec"]["rules"][0]
+    for shares in ((60, 30, 10), (500, 400, 100), (0, 0, 0), (1, 1, 999_998), (1, 900_000, 100)):
+        edited = [{**b, "weight": w} for b, w in zip(written["backendRefs"], shares, strict=True)]
+        assert not routed(25, rules=[{"backendRefs": edited}]).current
+    assert routed(25, rules=[written]).current
 
 
 ACCEPTANCE: dict[str, tuple[list[dict[str, Any]], bool, str]] = {
@@ -155,5 +178,5 @@ def test_an_edit_by_hand_is_seen_and_a_default_is_not() -> None:
     assert not routed(25, hostnames=["other.example"]).current
     assert not routed(25, rules=[]).current
     assert routed(25, parentRefs=[{"name": "public", "kind": "Gateway", "group": "gateway.networking.k8s.io"}]).current
-    assert parse.route_weight({}) is None
-    assert parse.route_weight({"spec": {"rules": [{"backendRefs": [{"name": "a"}]}]}}) is None
+    assert parse.route_shares({}) == ()
+    assert parse.route_shares({"spec": {"rules": [{"backendRefs": [{"name": "a"}]}]}}) == (1,)

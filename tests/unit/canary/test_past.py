@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from chaffinch_operator.canary import past
 from chaffinch_operator.canary.past import History, Track
-from chaffinch_operator.canary.sources import Buckets, Classes, Pair
+from chaffinch_operator.canary.sources import Buckets, Classes, Naming, Pair
 from chaffinch_stats import ArmCounts
 from unit.canary.builders import NAMING
 
@@ -67,6 +68,23 @@ def test_a_step_counts_only_where_it_is_certain(what: str) -> None:
 def test_a_counter_without_any_bad_event_has_none() -> None:
     """No series of errors is no error."""
     assert of_pair([], [pod("web-hv1-a", 10, 30)]).whole == counts((0, 20))
+
+
+def test_beside_a_dedicated_baseline_the_history_is_still_stables() -> None:
+    """The baseline is as young as the canary, and has none."""
+    arms = replace(NAMING, baseline_pods="web-baseline-").by_pod
+    total = [pod("web-hv1-a", 10, 30), pod("web-baseline-b", 0, 500)]
+    assert past.read(replace(PAIR, arms=arms), [[], total], 10.0).whole == counts((0, 20))
+
+
+def test_the_canary_is_no_history_of_stables_whatever_stable_is_called() -> None:
+    """A replay knows stable by the target's name, with which the names of canary and baseline begin too."""
+    for naming in (
+        Naming("shop", "web", "web-", "web-canary-"),
+        Naming("shop", "web", "web-", "web-canary-", "web-baseline-"),
+    ):
+        total = [pod("web-hv1-a", 10, 30), pod("web-canary-b", 0, 500)]
+        assert past.read(replace(PAIR, arms=naming.by_pod), [[], total], 10.0).whole == counts((0, 20))
 
 
 def test_nothing_of_stable_is_no_history() -> None:

@@ -22,20 +22,27 @@ def word(operation: Operation) -> str:
     match operation:
         case Apply("HTTPRoute", body):
             return f"route {share(body)}"
-        case Apply(kind, _):
-            return f"apply {kind}"
-        case Delete(kind, _):
-            return f"delete {kind}"
+        case Apply(kind, body):
+            return f"apply {kind}{whose(body['metadata']['name'])}"
+        case Delete(kind, name):
+            return f"delete {kind}{whose(name)}"
         case _:
             return type(operation).__name__.lower()
 
 
+def whose(name: str) -> str:
+    """Said of the baseline; else it is the canary."""
+    return " of baseline" if name.endswith("-baseline") else ""
+
+
 def share(body: dict[str, Any]) -> str:
-    """The canary's weight in a route."""
-    backends = body["spec"]["rules"][0]["backendRefs"]
-    if len(backends) == 1:
+    """The canary's weight in a route, and the baseline's where it has a backend."""
+    shares = [b["weight"] for b in body["spec"]["rules"][0]["backendRefs"]]
+    if len(shares) == 1:
         return "none"
-    return "fading" if backends[0]["weight"] + backends[1]["weight"] > 100 else str(backends[1]["weight"])
+    beside = " beside baseline" if len(shares) == 3 else ""
+    weight = objects.weight_of(shares)
+    return f"fading{beside}" if weight == objects.FADING else f"{weight}{beside}"
 
 
 def fading(before: Scene, since: float = 0, **change: Any) -> Scene:
@@ -151,6 +158,91 @@ PLANS: dict[str, tuple[Scene, list[str]]] = {
 }
 
 
+BESIDE = TO_50.with_baseline().baseline(desired=2, available=2)
+BOTH_FIRST = FIRST.with_baseline()
+BOTH_ZERO = ZERO.with_baseline()
+
+PLANS |= {
+    "isolated, canary and baseline are made at one moment": (
+        scene().prepared().with_baseline().world(canary=None, baseline=None).route(canary_weight=None, baseline=False),
+        ["apply Deployment", "apply Deployment of baseline", "apply Service", "apply Service of baseline"],
+    ),
+    "a baseline that was deleted is made again, and both weights go": (
+        BESIDE.world(baseline=None),
+        ["route 0 beside baseline", "apply Deployment of baseline", "apply Service of baseline"],
+    ),
+    "a baseline that is leaving is waited for": (
+        BESIDE.baseline(deleting=True).route(canary_weight=0),
+        [],
+    ),
+    "a baseline of an older stable is replaced": (
+        scene().prepared().with_baseline().baseline(digest="old"),
+        ["apply Deployment of baseline"],
+    ),
+    "without stable's ReplicaSet there is no template to make it from": (
+        scene().prepared().with_baseline().world(baseline=None).running(),
+        [],
+    ),
+    "a candidate that started without a baseline gets none": (
+        scene().prepared().spec(canary={"baseline": "Dedicated"}),
+        [],
+    ),
+    "one that started with a baseline keeps it": (
+        scene().shifting().with_baseline().spec(canary={"baseline": "None"}),
+        [],
+    ),
+    "a route is told of both backends by a millionth": (BOTH_FIRST, ["route fading beside baseline"]),
+    "not before the baseline serves as well": (BOTH_FIRST.baseline(ready_endpoints=0), []),
+    "nor before it has its Service": (BOTH_FIRST.baseline(service_exists=False), ["apply Service of baseline"]),
+    "once both are known both get their share": (
+        fading(BOTH_FIRST, baseline=True),
+        ["route 25 beside baseline"],
+    ),
+    "a backend that a person took out is told of anew": (
+        scene().shifting().with_baseline().route(baseline=False),
+        ["route fading beside baseline"],
+    ),
+    "a weight is raised when both have their pods": (BESIDE, ["route 50 beside baseline"]),
+    "not before the canary has": (BESIDE.canary(available=1), []),
+    "not before the baseline has": (BESIDE.baseline(available=1), []),
+    "both grow at one moment": (
+        BESIDE.canary(desired=1, available=1, weight=25).baseline(desired=1, available=1),
+        ["apply Deployment", "apply Deployment of baseline"],
+    ),
+    "promoting, the baseline keeps its share": (scene().promoting().with_baseline(), ["unpause"]),
+    "promoting, a baseline that died takes both weights along": (
+        scene().promoting().with_baseline().target(paused=False).world(baseline=None),
+        ["route 0 beside baseline"],
+    ),
+    "rolling back, both weights go first": (
+        scene().rolling_back().with_baseline(),
+        ["route fading beside baseline"],
+    ),
+    "then both weights are zero": (
+        fading(scene().rolling_back().with_baseline(), baseline=True).at(9),
+        ["route 0 beside baseline"],
+    ),
+    "both stay for running requests": (BOTH_ZERO.at(29), []),
+    "then both backends go": (BOTH_ZERO.at(30), ["route none"]),
+    "then both": (
+        BOTH_ZERO.route(canary_weight=None, baseline=False).at(31),
+        ["delete Service", "delete Deployment", "delete Service of baseline", "delete Deployment of baseline"],
+    ),
+    "what is left of one goes": (
+        BOTH_ZERO.route(canary_weight=None, baseline=False).world(canary=None).at(31),
+        ["delete Service of baseline", "delete Deployment of baseline"],
+    ),
+    "rolling back, no backend is added that a person took out": (
+        scene().rolling_back().with_baseline().route(baseline=False).world(baseline=None),
+        ["route fading"],
+    ),
+    "a status that was lost: the backend in the route goes the same safe way": (
+        scene().rolling_back().with_baseline().status(baseline=""),
+        ["route fading beside baseline"],
+    ),
+}
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_the_writes(name: str) -> None:
     """What is written, in its order."""
@@ -162,6 +254,15 @@ def test_by_replicas_there_is_no_route_and_no_isolation() -> None:
     """The canary Deployment is the weight."""
     before = scene().by_replicas().prepared().world(canary=None).service(selector={"app": "web"}, isolated_note="")
     assert words(before.status(isolated_hash="").plan()) == ["apply Deployment", "apply Service"]
+
+
+def test_by_replicas_the_baseline_is_made_beside_the_canary() -> None:
+    """As many pods of it; the user's Service spans all three."""
+    before = scene().by_replicas().prepared().with_baseline().world(canary=None, baseline=None)
+    operations = before.service(selector={"app": "web"}, isolated_note="").status(isolated_hash="").plan()
+    assert words(operations)[:2] == ["apply Deployment", "apply Deployment of baseline"]
+    sizes = [op.body["spec"]["replicas"] for op in operations[:2] if isinstance(op, Apply)]
+    assert sizes[0] == sizes[1]
 
 
 def test_the_time_of_a_weight_is_that_of_its_change() -> None:

@@ -62,6 +62,7 @@ STAGES: dict[str, Scene] = {
     "replacing": scene().shifting().held("v3").decide(),
     "by replicas": scene().by_replicas().shifting(),
 }
+STAGES |= {f"{name}, with a baseline": stage.with_baseline() for name, stage in STAGES.items()}
 CHANGES: dict[str, Change] = {
     **{f"held {v}": lambda s, v=v: s.held(v) for v in ("v0", "v1", "v2", "v3")},  # type: ignore[misc]
     **{f"rolled {v}": lambda s, v=v: s.rolled(v) for v in ("v1", "v2", "v3")},  # type: ignore[misc]
@@ -86,6 +87,14 @@ CHANGES: dict[str, Change] = {
     "a canary that restarts": lambda s: s.canary(restarts=7),
     "a canary that leaves": lambda s: s.canary(deleting=True),
     "a canary without Service": lambda s: s.canary(service_exists=False),
+    "no baseline": lambda s: s.world(baseline=None),
+    "a baseline that is not available": lambda s: s.baseline(available=0, ready=0, ready_endpoints=0),
+    "a baseline that leaves": lambda s: s.baseline(deleting=True),
+    "a baseline without Service": lambda s: s.baseline(service_exists=False),
+    "a baseline of another stable": lambda s: s.baseline(digest=digest("v0")),
+    "a route without the baseline": lambda s: s.route(baseline=False),
+    "compare with a baseline": lambda s: s.spec(canary={"baseline": "Dedicated"}),
+    "compare with stable": lambda s: s.spec(canary={"baseline": "None"}),
     "no route": lambda s: s.world(route=None),
     "route none": lambda s: s.route(canary_weight=None),
     "route 0": lambda s: s.route(canary_weight=0, weight_since=moment(-9)),
@@ -250,6 +259,10 @@ def test_writes_are_safe_and_in_order(before: Scene) -> None:
             case Delete():
                 assert route is None or route.canary_weight is None
                 assert after.verdict[0] not in IN_FLIGHT
+            case Apply("HTTPRoute", body):
+                shares = [b["weight"] for b in body["spec"]["rules"][0]["backendRefs"]]
+                assert shares[0] > 0
+                assert not (route and route.baseline and (route.canary_weight or 0) > 0) or len(shares) == 3
             case Apply("Deployment", body):
                 assert after.verdict[0] in IN_FLIGHT
                 wanted = after.state.isolated_hash

@@ -122,14 +122,16 @@ STORIES: dict[str, tuple[list[tuple[int, Story]], int, dict[str, Any]]] = {
     ),
 }
 
+COMPARED = ["None", "Dedicated"]
+"""What the canary is compared with: every story ends the same way with either."""
 TIMED = {"another template while the target rolls, then back"}
 """Stories whose end depends on the very second."""
 
 
-def tell(name: str, kill: Callable[[], int | None] = lambda: None) -> World:
+def tell(name: str, kill: Callable[[], int | None] = lambda: None, baseline: str = "None") -> World:
     """Let a story happen."""
     events, length, _ = STORIES[name]
-    world = at_rest()
+    world = at_rest(baseline)
     start = world.now
     for at, event in sorted(events, key=lambda e: e[0]):
         world.run(max(0, start + at - world.now), kill)
@@ -138,20 +140,22 @@ def tell(name: str, kill: Callable[[], int | None] = lambda: None) -> World:
 
 
 @lru_cache
-def undisturbed(name: str) -> dict[str, Any]:
+def undisturbed(name: str, baseline: str) -> dict[str, Any]:
     """How a story ends when nobody dies."""
-    return tell(name).end
+    return tell(name, baseline=baseline).end
 
 
+@pytest.mark.parametrize("baseline", COMPARED)
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_ends_as_it_should(name: str) -> None:
-    """And once it has ended, nothing is written any more."""
-    world = tell(name)
+def test_a_story_ends_as_it_should(name: str, baseline: str) -> None:
+    """And once it has ended, nothing is written any more, and nothing of canary and baseline is left."""
+    world = tell(name, baseline=baseline)
     end = world.end
     assert {k: end[k] for k in STORIES[name][2]} == STORIES[name][2]
     assert not [w for w in world.writes if w[0] > world.now - 20]
-    assert world.canary is None
+    assert (world.canary, world.baseline) == (None, None)
     assert world.deleting is world.gone
+    assert not (world.route and world.route.baseline)
 
 
 def test_a_bad_candidate_never_gets_a_pod_of_the_target() -> None:
@@ -163,20 +167,21 @@ def test_a_bad_candidate_never_gets_a_pod_of_the_target() -> None:
 
 @pytest.mark.parametrize("name", ["a good candidate is promoted", "a bad candidate is rolled back and stays held"])
 @pytest.mark.parametrize("writes", [0, 1, 2, 3])
-def test_killed_in_every_pass_it_ends_the_same(name: str, writes: int) -> None:
+@pytest.mark.parametrize("baseline", COMPARED)
+def test_killed_in_every_pass_it_ends_the_same(name: str, writes: int, baseline: str) -> None:
     """Every other pass dies before its status, after it, or after so many writes."""
     turn = iter(range(10_000))
-    world = tell(name, lambda: writes if next(turn) % 2 else None)
-    assert world.end == undisturbed(name)
+    world = tell(name, lambda: writes if next(turn) % 2 else None, baseline)
+    assert world.end == undisturbed(name, baseline)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.sampled_from(sorted(STORIES.keys() - TIMED)), st.integers(0, 2**32))
-def test_wherever_it_dies_it_ends_the_same(name: str, seed: int) -> None:
+@given(st.sampled_from(sorted(STORIES.keys() - TIMED)), st.integers(0, 2**32), st.sampled_from(COMPARED))
+def test_wherever_it_dies_it_ends_the_same(name: str, seed: int, baseline: str) -> None:
     """The writes after any prefix are lost, in any passes; the final state is that of an undisturbed run."""
     chance = Random(seed)
-    world = tell(name, lambda: chance.choice([None, None, None, 0, 1, 2, 3]))
-    assert world.end == undisturbed(name)
+    world = tell(name, lambda: chance.choice([None, None, None, 0, 1, 2, 3, 4]), baseline)
+    assert world.end == undisturbed(name, baseline)
 
 
 EVENTS: dict[str, Story] = {
@@ -184,6 +189,8 @@ EVENTS: dict[str, Story] = {
     **{verb: ask(verb) for verb in ("promote", "promote-force", "abort", "retry", "pause", "resume")},
     "lose the canary": World.lose_canary,
     "lose the canary's Service": World.lose_canary_service,
+    "lose the baseline": World.lose_baseline,
+    "lose the baseline's Service": World.lose_baseline_service,
     "lose the route": World.lose_route,
     "lose the target": World.remove_target,
     "Prometheus goes": lambda world: setattr(world, "blind", True),
@@ -195,7 +202,10 @@ EVENTS: dict[str, Story] = {
     "scale up": lambda world: world.scale(9),
     "scale down": lambda world: world.scale(2),
     "v2 crashes": lambda world: setattr(world, "crashing", frozenset({"v2"})),
-    "v2 works": lambda world: setattr(world, "crashing", frozenset()),
+    "new pods of stable crash": lambda world: setattr(world, "crashing", frozenset({"v1"})),
+    "all work": lambda world: setattr(world, "crashing", frozenset()),
+    "compare with a baseline": lambda world: world.spec(canary={"baseline": "Dedicated"}),
+    "compare with stable": lambda world: world.spec(canary={"baseline": "None"}),
 }
 
 
@@ -203,11 +213,12 @@ EVENTS: dict[str, Story] = {
 @given(
     st.lists(st.tuples(st.integers(1, 90), st.sampled_from(sorted(EVENTS))), min_size=1, max_size=8),
     st.integers(0, 2**32),
+    st.sampled_from(COMPARED),
 )
-def test_whatever_happens_it_comes_to_rest(events: Sequence[tuple[int, str]], seed: int) -> None:
+def test_whatever_happens_it_comes_to_rest(events: Sequence[tuple[int, str]], seed: int, baseline: str) -> None:
     """No write that must never be made; no Service without pods; and when people are quiet, so is the operator."""
     chance = Random(seed)
-    world = at_rest()
+    world = at_rest(baseline)
     for wait, event in events:
         world.run(wait, lambda: chance.choice([None, None, None, None, 0, 1, 2]))
         EVENTS[event](world)
@@ -220,5 +231,5 @@ def test_whatever_happens_it_comes_to_rest(events: Sequence[tuple[int, str]], se
     quiet = [w for w in world.writes if w[0] > world.now - 25 and w[1] != "status"]
     assert not quiet, (decision, quiet)
     if decision.action not in IN_FLIGHT:
-        assert world.canary is None or decision.action is Action.PROMOTE
+        assert (world.canary, world.baseline) == (None, None) or decision.action is Action.PROMOTE
         assert not [w for w in world.writes if w[0] > world.now - 25]

@@ -30,6 +30,7 @@ from chaffinch_operator.canary.plan import (
 from chaffinch_operator.canary.readings import due
 from chaffinch_operator.canary.reasons import Action, Reason
 from chaffinch_operator.canary.report import LIMIT_BYTES, compact, report, size
+from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.canary.snapshot import (
     ArmReading,
     Blocker,
@@ -40,6 +41,7 @@ from chaffinch_operator.canary.snapshot import (
     Snapshot,
 )
 from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.names import LABEL_TRACK
 from unit.canary.builders import NAMING, SPEC, digest, moment, replica_set, rev, scene, template
 
 VERSIONS = {digest(v): v for v in ("v0", "v1", "v2", "v3", "v4")}
@@ -58,8 +60,8 @@ def understood(body: str) -> tuple[CanaryRolloutSpec, tuple[ResolvedGate, ...]]:
 
 
 @dataclass
-class CanaryState:
-    """The canary Deployment."""
+class CopyState:
+    """The canary Deployment, or the baseline."""
 
     version: str
     replicas: int
@@ -76,6 +78,12 @@ class RouteState:
     weight: int | None
     since: str
     accepted_at: int
+    baseline: bool = False
+
+    @property
+    def share(self) -> int:
+        """Percent of requests for the canary."""
+        return max(self.weight or 0, 0)
 
 
 @dataclass
@@ -92,15 +100,18 @@ class World:
     edits: int = 1
     narrowed: str = ""
     noted: bool = False
-    canary: CanaryState | None = None
-    canary_service: bool = False
+    canary: CopyState | None = None
+    baseline: CopyState | None = None
+    services: set[str] = field(default_factory=set)
+    """Of canary and baseline, by track."""
     route: RouteState | None = None
     request: str = ""
     deleting: bool = False
     gone: bool = False
     blind: bool = False
     crashing: frozenset[str] = frozenset()
-    counters: list[tuple[int, int, int, int]] = field(default_factory=lambda: [(0, 0, 0, 0)])
+    counters: list[tuple[int, ...]] = field(default_factory=lambda: [(0,) * 6])
+    """Bad and all requests of canary, baseline and stable, second by second."""
     writes: list[tuple[int, str]] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
 
@@ -128,7 +139,15 @@ class World:
 
     def lose_canary_service(self) -> None:
         """Delete the canary Service."""
-        self.canary_service = False
+        self.services.discard("canary")
+
+    def lose_baseline(self) -> None:
+        """Delete the baseline Deployment."""
+        self.baseline = None
+
+    def lose_baseline_service(self) -> None:
+        """Delete the baseline Service."""
+        self.services.discard("baseline")
 
     def lose_route(self) -> None:
         """Delete the HTTPRoute."""
@@ -150,12 +169,14 @@ class World:
 
     def tick(self) -> None:
         """One second."""
-        weight = self.route.weight if self.route and self.route.weight and self.route.weight > 0 else 0
-        canary_bad, canary_all, _, stable_all = self.counters[-1]
-        canary_all, stable_all = canary_all + RATE * weight // 100, stable_all + RATE * (100 - weight) // 100
+        weight = self.route.share if self.route else 0
+        beside = baseline_weight(weight) if self.route and self.route.baseline else 0
+        canary_bad, canary, _, baseline, _, stable = self.counters[-1]
+        canary, baseline = canary + RATE * weight // 100, baseline + RATE * beside // 100
+        stable += RATE * (100 - weight - beside) // 100
         if self.canary is not None:
-            canary_bad = max(canary_bad, canary_all * BAD.get(self.canary.version, 1) // 1000)
-        self.counters.append((canary_bad, canary_all, stable_all // 1000, stable_all))
+            canary_bad = max(canary_bad, canary * BAD.get(self.canary.version, 1) // 1000)
+        self.counters.append((canary_bad, canary, baseline // 1000, baseline, stable // 1000, stable))
         self.now += 1
         self._roll()
         self._check()
@@ -194,41 +215,44 @@ class World:
             )
         selector = {"app": "web"} | ({"pod-template-hash": self.narrowed} if self.narrowed else {})
         base = base.service(selector=selector, isolated_note="web" if self.noted else "")
-        snap = base.world(canary=self._canary(), route=self._route(), request=self.request, deleting=self.deleting).snap
+        copies = {"canary": self._copy("canary"), "baseline": self._copy("baseline")}
+        snap = base.world(**copies, route=self._route(), request=self.request, deleting=self.deleting).snap
         return replace(snap, provider_problem=Blocker(Reason.PROVIDER_UNREACHABLE, "away") if self.blind else None)
 
-    def _canary(self) -> Canary | None:
-        if self.canary is None:
+    def _copy(self, track: str) -> Canary | None:
+        state = self.canary if track == "canary" else self.baseline
+        if state is None:
             return None
-        ready = 0 if self.canary.version in self.crashing or self.now < self.canary.ready_at else self.canary.replicas
+        ready = 0 if state.version in self.crashing or self.now < state.ready_at else state.replicas
         return Canary(
-            uid="c",
-            digest=digest(self.canary.version),
-            desired=self.canary.replicas,
+            uid=track,
+            digest=digest(state.version),
+            desired=state.replicas,
             ready=ready,
             available=ready,
             observed=True,
-            weight=self.canary.weight,
-            weight_since=clock.parse(self.canary.since),
+            weight=state.weight,
+            weight_since=clock.parse(state.since),
             deleting=False,
-            created_at=moment(self.canary.born),
-            service_exists=self.canary_service,
-            ready_endpoints=ready if self.canary_service else 0,
+            created_at=moment(state.born),
+            service_exists=track in self.services,
+            ready_endpoints=ready if track in self.services else 0,
         )
 
     def _route(self) -> Route | None:
         if self.route is None:
             return None
-        weight = self.route.weight
+        weight, share = self.route.weight, self.route.share
         return Route(
             uid="r",
-            stable_weight=100 - max(weight or 0, 0),
+            stable_weight=100 - share - (baseline_weight(share) if self.route.baseline else 0),
             canary_weight=0 if weight == objects.FADING else weight,
             weight_since=clock.parse(self.route.since),
             accepted=self.now >= self.route.accepted_at,
             problem="",
             current=True,
             fading=weight == objects.FADING,
+            baseline=self.route.baseline,
         )
 
     def _intervals(self, spec: CanaryRolloutSpec) -> tuple[IntervalReading, ...]:
@@ -237,10 +261,14 @@ class World:
         readings = []
         for start, end in due(spec, self.status, moment(self.now)):
             first, last = (max(0, round((at - moment(0)).total_seconds())) for at in (start, end))
-            bad, total, stable_bad, stable = (
+            bad, total, *beside, stable_bad, stable = (
                 b - a for a, b in zip(self.counters[first], self.counters[last], strict=True)
             )
-            one = GateReading("errors", ArmReading(bad, total), ArmReading(stable_bad, stable))
+            if self.status.baseline:
+                arms, others = (ArmReading(bad, total), ArmReading(*beside)), stable
+            else:
+                arms, others = (ArmReading(bad, total), ArmReading(stable_bad, stable)), 0
+            one = GateReading("errors", *arms, other_requests=others)
             readings.append(IntervalReading(start, end, (one,)))
         return tuple(readings)
 
@@ -279,40 +307,64 @@ class World:
     def _apply(self, operation: Apply) -> None:
         notes = operation.body["metadata"].get("annotations", {})
         if operation.kind == "HTTPRoute":
-            backends = operation.body["spec"]["rules"][0]["backendRefs"]
-            weight = backends[1]["weight"] if len(backends) > 1 else None
-            weight = objects.FADING if weight is not None and weight + backends[0]["weight"] > 100 else weight
-            before = (self.route.weight if self.route else None) or 0
-            if weight is not None and weight > max(before, 0):
-                live = self._canary()
-                assert live is not None, "weight without a canary"
-                assert live.ready_endpoints > 0, "weight without endpoints"
-            self.route = RouteState(weight, notes[objects.WEIGHT_SINCE], self.now + 1)
+            self._apply_route(tuple(b["weight"] for b in operation.body["spec"]["rules"][0]["backendRefs"]), notes)
         elif operation.kind == "Service":
-            self.canary_service = True
+            self.services.add(operation.body["spec"]["selector"][LABEL_TRACK])
         else:
-            self._apply_canary(VERSIONS[notes[objects.CANDIDATE]], operation.body["spec"]["replicas"], notes)
+            self._apply_copy(operation.body["spec"], notes)
 
-    def _apply_canary(self, version: str, replicas: int, notes: dict[str, str]) -> None:
+    def _apply_route(self, shares: tuple[int, ...], notes: dict[str, str]) -> None:
+        before, after = self.route, objects.weight_of(shares)
+        new = RouteState(after, notes[objects.WEIGHT_SINCE], self.now + 1, baseline=len(shares) > 2)
+        copies = [self._copy(track) for track in ("canary", "baseline")[: len(shares) - 1]]
+        serving = all(copy is not None and copy.ready_endpoints > 0 for copy in copies)
+        known = before is not None and before.weight is not None and before.baseline is new.baseline
+        assert len(shares) == 1 or shares[0] > 0, "stable's backend at zero beside others"
+        if new.share > (before.share if before else 0) or (after == objects.FADING and not known):
+            assert serving, "a share without endpoints"
+        if new.share > 0 and not (before and before.share):
+            assert known, "a share at once for a backend that the gateway does not know"
+            assert before is not None
+            assert before.accepted_at <= self.now
+        if before is not None and before.share > 0 and new.share == 0:
+            assert after == objects.FADING or not serving, "a backend that serves is taken from the gateway at once"
+        if before is not None and before.baseline and not new.baseline:
+            assert before.share == 0, "the baseline's backend goes with a share"
+        self.route = new
+
+    def _apply_copy(self, body: dict[str, Any], notes: dict[str, str]) -> None:
         assert self.narrowed == self.status.isolated_hash != "", "a canary that in-cluster clients reach"
-        if self.canary is not None and self.canary.version != version:
+        track = body["template"]["metadata"]["labels"][LABEL_TRACK]
+        version = VERSIONS[notes.get(objects.CANDIDATE) or notes[objects.STABLE_REVISION]]
+        assert body["template"]["spec"] == template(version)["spec"], "not the template it says"
+        have = self.canary if track == "canary" else self.baseline
+        if have is not None and have.version != version:
             assert not (self.route and self.route.weight), "another template under a weight"
-        grown = self.canary is None or replicas > self.canary.replicas or version != self.canary.version
-        self.canary = CanaryState(
+        replicas = body["replicas"]
+        grown = have is None or replicas > have.replicas or version != have.version
+        made = CopyState(
             version=version,
             replicas=replicas,
-            weight=int(notes[objects.WEIGHT]),
-            since=notes[objects.WEIGHT_SINCE],
-            born=self.canary.born if self.canary else self.now,
-            ready_at=self.now + 3 if grown or self.canary is None else self.canary.ready_at,
+            weight=int(notes.get(objects.WEIGHT, 0)),
+            since=notes.get(objects.WEIGHT_SINCE, ""),
+            born=have.born if have else self.now,
+            ready_at=self.now + 3 if grown or have is None else have.ready_at,
         )
+        if track == "canary":
+            self.canary = made
+        else:
+            assert made.version == self.narrowed.removeprefix("h"), "a baseline of another template than stable's"
+            self.baseline = made
 
     def _delete(self, operation: Delete) -> None:
         assert self.route is None or self.route.weight is None, "the route still names it"
+        track = operation.name.removeprefix("web-")
         if operation.kind == "Service":
-            self.canary_service = False
-        else:
+            self.services.discard(track)
+        elif track == "canary":
             self.canary = None
+        else:
+            self.baseline = None
 
     def _isolate(self, _operation: Isolate) -> None:
         assert self.status.isolated_hash, "written before the status"
@@ -350,6 +402,7 @@ class World:
             "pods": {v: n for v, n in self.pods.items() if n},
             "held": (self.version, self.paused),
             "canary": self.canary and self.canary.version,
+            "baseline": self.baseline and self.baseline.version,
             "weight": self.route.weight if self.route else None,
             "narrowed": self.narrowed,
             "stable": self.status.stable and self.status.stable.digest,
@@ -359,6 +412,6 @@ class World:
         }
 
 
-def at_rest() -> World:
-    """A shop that was looked at."""
-    return World().run(3)
+def at_rest(baseline: str = "None") -> World:
+    """A shop that was looked at. baseline: spec.canary.baseline."""
+    return World(body={**SPEC, "canary": {"baseline": baseline}}).run(3)

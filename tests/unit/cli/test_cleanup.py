@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chaffinch_operator.cli.cleanup import without_backend
+from chaffinch_operator.cli.cleanup import without_backends
 from chaffinch_operator.errors import KindMissing, Refused
 from chaffinch_operator.resources import (
     CANARYROLLOUTS,
@@ -272,4 +272,20 @@ def test_nothing_to_clean_up_is_no_error(run: Run) -> None:
 def test_rules_without_the_canary_are_left_alone() -> None:
     """Redirects and foreign backends stay as they are, byte for byte."""
     rules = [{"filters": [{"type": "RequestRedirect"}]}, {"backendRefs": [{"name": "checkout"}]}]
-    assert without_backend({"spec": {"rules": rules}}, "checkout-canary") is None
+    assert without_backends({"spec": {"rules": rules}}, {"checkout-canary"}) is None
+
+
+def test_a_baseline_goes_with_its_canary(run: Run) -> None:
+    """Its backend in the same write, then its Deployment and its Service."""
+    cluster = _abandoned()
+    backends = [{"name": f"checkout{track}", "weight": 1} for track in ("", "-canary", "-baseline")]
+    cluster.put(HTTPROUTES, {"metadata": _named("checkout", CHILD), "spec": {"rules": [{"backendRefs": backends}]}})
+    labels = {"chaffinch.dev/track": "baseline", "app": "checkout"}
+    baseline = _named("checkout-baseline", CHILD)
+    cluster.put(DEPLOYMENTS, {"metadata": baseline, "spec": {"selector": {"matchLabels": labels}}})
+    cluster.put(SERVICES, {"metadata": baseline, "spec": {"selector": labels}})
+    assert run(cluster, "cleanup", "checkout", "--yes").exit_code == 0
+    [rule] = cluster.read(HTTPROUTES, "checkout")["spec"]["rules"]
+    assert rule == {"backendRefs": [{"name": "checkout", "weight": 1}]}
+    deleted = {key for verb, key, _ in cluster.writes if verb == "delete"}
+    assert {"Deployment shop/checkout-baseline", "Service shop/checkout-baseline"} <= deleted

@@ -251,6 +251,16 @@ def test_a_reader_is_told_what_to_know_first(changes: dict[str, Any], note: str)
     assert note in _text(status_screen(rollout_of(rollout(status=status(), **changes)), Look(NOW)))
 
 
+def test_a_dedicated_baseline_is_what_the_canary_is_compared_with() -> None:
+    """On the screen, in each gate's counts, and in the explanation."""
+    seen = rollout_of(rollout(status=status(baseline="Dedicated", gates=ALL)))
+    screen = _text(status_screen(seen, Look(NOW)))
+    assert re.search(r"Compared with +deployment/checkout-baseline, a fresh copy of stable", screen)
+    assert ", baseline " in screen
+    assert "stable's" not in screen
+    assert "baseline's bad share or more" in " ".join(_text(explanation(seen, Look(NOW))).split())
+
+
 def test_a_suspended_rollout_says_so() -> None:
     """Nothing moves, and the reason is in the spec."""
     assert "spec.suspend is true" in _text(status_screen(rollout_of(rollout(spec=spec(suspend=True))), Look(NOW)))
