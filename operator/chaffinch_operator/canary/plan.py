@@ -118,15 +118,20 @@ def _backend_weight(c: Context, route: Route | None) -> int | None:
         both = c.dedicated or _has_baseline(route)
         copies = [c.snap.canary, c.snap.baseline] if both else [c.snap.canary]
         if c.status.weight.desired == 0 or not all(map(_serves, copies)):
-            return present if present is None else 0
+            return _lowered(c, route, serving=any(map(_serves, copies)))
         if both is not _has_baseline(route) or not (present or (route and route.fading and route.accepted)):
             return objects.FADING
         return c.status.weight.desired if all(_can_carry(c, copy) for copy in copies if copy) else _as_it_is(route)
-    if present is None:
+    lowered = _lowered(c, route, serving=True)
+    return None if lowered == 0 and _drained(c) else lowered
+
+
+def _lowered(c: Context, route: Route | None, *, serving: bool) -> int | None:
+    """Zero for what is in the route; by a millionth first, if one of its backends still answers requests."""
+    if route is None or route.canary_weight is None:
         return None
-    if present > 0 or (route and route.fading and not _faded(c, route)):
-        return objects.FADING
-    return None if _drained(c) else 0
+    on_its_way = route.canary_weight > 0 or (route.fading and not _faded(c, route))
+    return objects.FADING if serving and on_its_way else 0
 
 
 def _serves(copy: Canary | None) -> bool:

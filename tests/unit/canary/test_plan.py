@@ -167,9 +167,9 @@ PLANS |= {
         scene().prepared().with_baseline().world(canary=None, baseline=None).route(canary_weight=None, baseline=False),
         ["apply Deployment", "apply Deployment of baseline", "apply Service", "apply Service of baseline"],
     ),
-    "a baseline that was deleted is made again, and both weights go": (
+    "a baseline that was deleted is made again, and both weights go, the canary's by a millionth": (
         BESIDE.world(baseline=None),
-        ["route 0 beside baseline", "apply Deployment of baseline", "apply Service of baseline"],
+        ["route fading beside baseline", "apply Deployment of baseline", "apply Service of baseline"],
     ),
     "a baseline that is leaving is waited for": (
         BESIDE.baseline(deleting=True).route(canary_weight=0),
@@ -212,6 +212,18 @@ PLANS |= {
     "promoting, the baseline keeps its share": (scene().promoting().with_baseline(), ["unpause"]),
     "promoting, a baseline that died takes both weights along": (
         scene().promoting().with_baseline().target(paused=False).world(baseline=None),
+        ["route fading beside baseline"],
+    ),
+    "then they are zero until it is back": (
+        fading(scene().promoting().with_baseline().target(paused=False).world(baseline=None), baseline=True).at(9),
+        ["route 0 beside baseline"],
+    ),
+    "a canary that was deleted takes the baseline's share along, by a millionth": (
+        scene().promoting().with_baseline().target(paused=False).world(canary=None),
+        ["route fading beside baseline"],
+    ),
+    "when none of the two answers any more there is nothing to wait for": (
+        scene().promoting().with_baseline().target(paused=False).world(canary=None, baseline=None),
         ["route 0 beside baseline"],
     ),
     "rolling back, both weights go first": (

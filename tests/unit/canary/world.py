@@ -317,7 +317,8 @@ class World:
         before, after = self.route, objects.weight_of(shares)
         new = RouteState(after, notes[objects.WEIGHT_SINCE], self.now + 1, baseline=len(shares) > 2)
         copies = [self._copy(track) for track in ("canary", "baseline")[: len(shares) - 1]]
-        serving = all(copy is not None and copy.ready_endpoints > 0 for copy in copies)
+        answering = [copy is not None and copy.ready_endpoints > 0 for copy in copies]
+        serving = all(answering)
         known = before is not None and before.weight is not None and before.baseline is new.baseline
         assert len(shares) == 1 or shares[0] > 0, "stable's backend at zero beside others"
         if new.share > (before.share if before else 0) or (after == objects.FADING and not known):
@@ -327,7 +328,9 @@ class World:
             assert before is not None
             assert before.accepted_at <= self.now
         if before is not None and before.share > 0 and new.share == 0:
-            assert after == objects.FADING or not serving, "a backend that serves is taken from the gateway at once"
+            assert after == objects.FADING or not any(answering), (
+                "a backend that serves is taken from the gateway at once"
+            )
         if before is not None and before.baseline and not new.baseline:
             assert before.share == 0, "the baseline's backend goes with a share"
         self.route = new
