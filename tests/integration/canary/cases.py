@@ -193,8 +193,7 @@ def target_cases() -> list[Case]:
 
 
 def service_cases() -> list[Case]:
-    """The Service, and names that are taken."""
-    foreign = deployment(name="shop-canary")
+    """The Service, the route, and a gate that makes no sense."""
     return [
         Case(
             "a missing Service",
@@ -218,6 +217,27 @@ def service_cases() -> list[Case]:
             make=lambda _: [(DEPLOYMENTS, deployment()), (SERVICES, service(app="other"))],
         ),
         Case(
+            "a cluster without Gateway API",
+            Reason.GATEWAY_API_MISSING,
+            ("spec.trafficRouting.gatewayAPI", "install the Gateway API CRDs", "trafficRouting.replicas"),
+            gateway_api_installed,
+            rollouts=lambda shop: [rollout(shop.address, trafficRouting=GATEWAY)],
+        ),
+        Case(
+            "a gate that admission lets pass and nobody can judge",
+            Reason.INVALID_SPEC,
+            ("spec.analysis.gates[errors]", "harmRatio"),
+            gates_mended,
+            rollouts=lambda shop: [rollout(shop.address, gate(harmRatio="0"))],
+        ),
+    ]
+
+
+def name_cases() -> list[Case]:
+    """Names that are taken."""
+    foreign = deployment(name="shop-canary")
+    return [
+        Case(
             "a foreign Deployment of the canary's name",
             Reason.NAME_TAKEN,
             ("Deployment shop-canary", "did not make", "rename or delete it"),
@@ -236,18 +256,16 @@ def service_cases() -> list[Case]:
             ],
         ),
         Case(
-            "a cluster without Gateway API",
-            Reason.GATEWAY_API_MISSING,
-            ("spec.trafficRouting.gatewayAPI", "install the Gateway API CRDs", "trafficRouting.replicas"),
-            gateway_api_installed,
-            rollouts=lambda shop: [rollout(shop.address, trafficRouting=GATEWAY)],
-        ),
-        Case(
-            "a gate that admission lets pass and nobody can judge",
-            Reason.INVALID_SPEC,
-            ("spec.analysis.gates[errors]", "harmRatio"),
-            gates_mended,
-            rollouts=lambda shop: [rollout(shop.address, gate(harmRatio="0"))],
+            "a foreign Deployment of the baseline's name",
+            Reason.NAME_TAKEN,
+            ("Deployment shop-baseline", "did not make", "rename or delete it"),
+            deleted(DEPLOYMENTS, "shop-baseline"),
+            make=lambda _: [
+                (DEPLOYMENTS, deployment()),
+                (SERVICES, service()),
+                (DEPLOYMENTS, deployment(name="shop-baseline")),
+            ],
+            rollouts=lambda shop: [rollout(shop.address, canary={"baseline": "Dedicated"})],
         ),
     ]
 
@@ -404,4 +422,4 @@ def mid_canary_cases() -> list[Case]:
     ]
 
 
-CASES = (*target_cases(), *service_cases(), *provider_cases(), *query_cases(), *mid_canary_cases())
+CASES = (*target_cases(), *service_cases(), *name_cases(), *provider_cases(), *query_cases(), *mid_canary_cases())

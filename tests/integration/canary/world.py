@@ -169,7 +169,7 @@ class Shop:
 
     async def revisions(self) -> int:
         """How many templates of the Deployment have or had pods."""
-        found = await self.kube.list(REPLICASETS, self.namespace, labels=f"app={NAME},chaffinch.dev/track!=canary")
+        found = await self.kube.list(REPLICASETS, self.namespace, labels=f"app={NAME},!chaffinch.dev/track")
         return len(found)
 
     async def replica_set_of(self, version: str) -> str:
