@@ -29,7 +29,10 @@ async def calibrations(
         try:
             history = await read(prometheus, spec, gate, until)
         except ProviderUnreachable as problem:
-            message = f"spec.analysis.provider.prometheus: {problem.message}; nothing is decided until it answers"
+            asked = f"asked for stable's history (minBaselineHistory of gate {gate.name})"
+            message = (
+                f"spec.analysis.provider.prometheus: {problem.message}, {asked}; nothing is decided until it answers"
+            )
             return (), Blocker(Reason.PROVIDER_UNREACHABLE, message)
         found.append(calibration.calibrate(gate, history))
     return tuple(found), None

@@ -86,7 +86,10 @@ async def test_no_answer_decides_nothing() -> None:
     assert found == ()
     assert problem is not None
     assert problem.reason is Reason.PROVIDER_UNREACHABLE
-    assert problem.message == "spec.analysis.provider.prometheus: away; nothing is decided until it answers"
+    assert problem.message == (
+        "spec.analysis.provider.prometheus: away, asked for stable's history (minBaselineHistory of gate errors); "
+        "nothing is decided until it answers"
+    )
 
 
 async def test_a_range_that_is_refused_is_no_history() -> None:

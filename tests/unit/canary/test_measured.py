@@ -31,6 +31,11 @@ def errors(shop: Shop) -> dict[str, Any]:
     return found
 
 
+def said(shop: Shop) -> str:
+    """The sentence of the last decision."""
+    return str(shop.status["lastDecision"]["message"])
+
+
 async def test_the_past_is_in_status_before_the_first_look() -> None:
     """While the canary starts; there is a dispersion and no evidence, and then evidence with that dispersion."""
     shop = await seasoned()
@@ -66,7 +71,7 @@ async def test_a_silent_past_is_waited_for() -> None:
     shop.counters.forgetful = True
     await shop.run(30)
     assert shop.verdict == ("Start", "ProviderUnreachable")
-    assert "about the past; nothing is decided until it answers" in shop.status["lastDecision"]["message"]
+    assert "about the past, asked for stable's history (minBaselineHistory of gate errors)" in said(shop)
     shop.counters.forgetful = False
     await shop.run(60)
     assert shop.verdict == ("Shift", "Analyzing")

@@ -155,3 +155,25 @@ def test_a_short_history_of_one_arm_is_not_sufficient(steps: int) -> None:
     found = dispersion.from_one_arm(one_arm(0.3, 0.0, steps))
     assert not found.sufficient
     assert found.phi >= 1.0
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 0.5])
+def test_gates_tempered_from_one_arm_keep_alpha(sigma: float) -> None:
+    """Two hours of minutes, then an hour of equal arms with noise without memory: at most 5 % by an exact 99 % bound.
+
+    Doublings are still found.
+    """
+    rng, runs, looks = np.random.default_rng(8), 400, 60
+    phi = np.array(
+        [dispersion.from_one_arm([h.canary for h in history(rng, 120, sigma, 0.0)]).phi for _ in range(runs)]
+    )
+    hits = []
+    for ratio in (1.0, 2.0):
+        noise = lognormal(rng, (2 * runs, looks), sigma, 0.0)
+        rates = ratio * RATE * noise[:runs], RATE * noise[runs:]
+        seen = vector_engine.draw(rng, runs, 2 * REQUESTS, np.full(looks, 0.5), *rates)
+        logs = vector_engine.log_factors(seen, np.array(CountGate().harm_grid), 1.0) / phi.reshape(-1, 1, 1)
+        first = vector_engine.first(vector_engine.log_mean(logs), harm_threshold(1, 0.05))
+        hits.append(int(np.isfinite(first).sum()))
+    assert vector_engine.upper_bound(hits[0], runs, 0.99) <= 0.05
+    assert hits[1] >= 0.95 * runs
