@@ -50,7 +50,7 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
     async with (
         Kube.connect(settings, observe=metrics.request) as kube,
         Kube.connect(settings, attempts=1, seconds=settings.renew_seconds / 2) as lease_kube,
-        PrometheusServers() as prometheus,
+        PrometheusServers(observe=metrics.queried) as prometheus,
         HealthServer(health, metrics, settings) as server,
         Alerting(settings, kube, metrics) as alerts,
     ):

@@ -56,6 +56,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._queries = Counter(
+            "chaffinch_prometheus_queries", "Requests to Prometheus by result", ("result",), registry=self.registry
+        )
         self._leader = Gauge("chaffinch_leader", "1 while this process holds the Lease", registry=self.registry)
         self._hold = Gauge(
             "chaffinch_hold_installed", "1 while the API server holds templates back", registry=self.registry
@@ -103,6 +106,10 @@ class Metrics:
         """One request to the API server."""
         self._requests.labels(verb, resource, str(status)).inc()
         self._request_seconds.labels(verb).observe(seconds)
+
+    def queried(self, result: str) -> None:
+        """One request to a Prometheus."""
+        self._queries.labels(result).inc()
 
     def leading(self, leading: bool) -> None:
         """Say whether this process holds the Lease."""

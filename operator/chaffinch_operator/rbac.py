@@ -1,6 +1,7 @@
 """What the operator may do, and why: the one source of the Roles in manifests/. Pure data; nothing is checked here.
 
-Least privilege: no secrets, no wildcard, names wherever the API server can check them (it cannot for create and list).
+Least privilege: no secrets (their owners grant single ones, see docs/operations.md), no wildcard, names wherever the
+API server can check them (it cannot for create and list).
 """
 
 from dataclasses import dataclass

@@ -4,115 +4,30 @@ A real Prometheus scrapes an exporter of ours every 200 ms. Without its binary (
 """
 
 import asyncio
-import subprocess
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import pytest
 
-from chaffinch_operator.canary import gates, history, intake, past, readings
+from chaffinch_operator.canary import gates, history, past, readings
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.snapshot import ArmReading
-from chaffinch_operator.canary.sources import Classes, Naming, Pair
-from chaffinch_operator.ports.prometheus import BadQuery, HttpPrometheus, ProviderUnreachable, Sample
+from chaffinch_operator.canary.sources import Naming, Pair
+from chaffinch_operator.ports.prometheus import BadQuery, HttpPrometheus
+from chaffinch_operator.ports.queries import Sample, Selector, Track
 from chaffinch_stats import ArmCounts
-from cluster.apiserver import free_ports
-from cluster.build import Cache
-from cluster.config import Config
 from support import fake_prometheus
 from support.fake_prometheus import FakePrometheus
+from support.real_prometheus import Exporter, scraped, until
 
 Object = dict[str, Any]
-SECONDS = 20.0
-POLL = 0.05
-CONFIG = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
-scrape_configs:
-- job_name: shop
-  static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
 PODS = ("web-1-a", "web-canary-x-b")
 NAMING = Naming("shop", "web", "web-1-", "web-canary-")
-
-
-class Exporter(ThreadingHTTPServer):
-    """Counters that a test sets."""
-
-    daemon_threads = True
-    text = ""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Page)
-
-
-class Page(BaseHTTPRequestHandler):
-    """The metrics page."""
-
-    server: Exporter
-
-    def do_GET(self) -> None:
-        """Answer a scrape."""
-        body = self.server.text.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def exporter() -> Iterator[Exporter]:
-    """The exporter, serving."""
-    with Exporter() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def address(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prometheus that scrapes the exporter."""
-    cache = Cache.of(Config.from_env().cache)
-    if not cache.has("prometheus"):
-        pytest.skip("no prometheus: make cluster-build")
-    folder, port = tmp_path_factory.mktemp("prometheus"), free_ports(1)[0]
-    config = folder / "prometheus.yml"
-    config.write_text(CONFIG.format(port=exporter.server_port))
-    process = start(cache.program("prometheus", "prometheus"), config, folder, port)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def start(program: Path, config: Path, folder: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start it; its log stays in the folder."""
-    options = [
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("wb") as log:
-        return subprocess.Popen([program, *options], stdout=log, stderr=log)
-
-
-@pytest.fixture
-async def prometheus(address: str) -> AsyncIterator[HttpPrometheus]:
-    """Our port to it."""
-    async with aiohttp.ClientSession() as session:
-        yield HttpPrometheus(address, session=session)
 
 
 @pytest.fixture
@@ -126,29 +41,6 @@ async def stand_in() -> AsyncIterator[Callable[[fake_prometheus.Answer], HttpPro
                 return HttpPrometheus(fake.address("web"), session=session)
 
             yield port
-
-
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again until it is so."""
-    async with asyncio.timeout(SECONDS):
-        while not await look():  # noqa: ASYNC110 - another process changes it
-            await asyncio.sleep(POLL)
-
-
-async def scraped(prometheus: HttpPrometheus, query: str, value: float) -> datetime:
-    """The moment at which the query has the value."""
-    moment = [datetime.now(UTC)]
-
-    async def seen() -> bool:
-        moment[0] = datetime.now(UTC)
-        try:
-            found = await prometheus.instant(query, moment[0])
-        except ProviderUnreachable:
-            return False
-        return [s.value for s in found] == [value]
-
-    await until(seen)
-    return moment[0]
 
 
 async def test_a_moment_in_the_past_can_be_asked_again(exporter: Exporter, prometheus: HttpPrometheus) -> None:
@@ -324,11 +216,91 @@ async def test_a_range_that_cannot_be_evaluated_is_a_bad_query(prometheus: HttpP
 
 
 async def test_nothing_there_is_no_data_and_no_error(prometheus: HttpPrometheus) -> None:
-    """A query that matches nothing is an empty vector: the gate says NoData."""
+    """A query that matches nothing is an empty vector and an empty range: the gate says NoData."""
     now = datetime.now(UTC)
     assert await prometheus.instant("never_heard_of_total", now) == []
-    reading = intake.read_classes(
-        "errors", Classes("never_heard_of_total", "code", "5", NAMING.by_pod), intake.Reading((), ())
+    gate = resolved({"ratio": {"bad": "never_heard_of_total", "total": "never_heard_of_total"}})
+    (interval,), _ = await readings.read(prometheus, gate, [(now - timedelta(seconds=5), now)])
+    assert interval.gates[0].problem is not None
+    assert interval.gates[0].problem.reason is Reason.NO_DATA
+
+
+async def test_what_happens_between_two_ends_is_counted(exporter: Exporter, prometheus: HttpPrometheus) -> None:
+    """A counter that was reset and outgrew its past, and the last events of a pod that went, inside one interval."""
+    gate = resolved({"ratio": {"bad": 'busy_total{code="500"}', "total": "busy_total"}})
+    page = 'busy_total{{code="200",pod="web-1-a"}} {}\n'
+    gone = 'busy_total{{code="200",pod="web-canary-x-b"}} {}\n'
+    exporter.text = page.format(10) + gone.format(3)
+    start = await scraped(prometheus, "sum(busy_total)", 13)
+    exporter.text = page.format(4) + gone.format(8)
+    await scraped(prometheus, "sum(busy_total)", 12)
+    exporter.text = page.format(30)
+    end = await scraped(prometheus, "sum(busy_total)", 30)
+    (interval,), problem = await readings.read(prometheus, gate, [(start, end)], timedelta(seconds=1))
+    assert problem is None
+    assert interval.gates[0].problem is None
+    assert (interval.gates[0].canary, interval.gates[0].baseline) == (ArmReading(0, 5), ArmReading(0, 30))
+
+
+async def test_intervals_add_up(exporter: Exporter, prometheus: HttpPrometheus) -> None:
+    """However a time is cut, its parts hold together what the whole holds, also at the borders of samples."""
+    gate = resolved({"ratio": {"bad": 'cut_total{code="500"}', "total": "cut_total"}})
+    page = "".join(f'cut_total{{{{code="200",pod="{pod}"}}}} {{0}}\n' for pod in PODS)
+    exporter.text = page.format(1)
+    moments = [await scraped(prometheus, "max(cut_total)", 1)]
+    for value in (5, 9, 12, 2, 40):
+        exporter.text = page.format(value)
+        moments.append(await scraped(prometheus, "max(cut_total)", value))
+    (track, *_) = await prometheus.raw(Selector("cut_total"), moments[-1], 60_000)
+    at_samples = [datetime.fromtimestamp(at / 1000, UTC) for at in list(track.times)[1:-1:2]]
+    cuts = sorted({*moments, *(at for at in at_samples if moments[0] < at < moments[-1])})
+    settled = timedelta(seconds=1)
+    whole, _ = await readings.read(prometheus, gate, [(moments[0], moments[-1])], settled)
+    parts, _ = await readings.read(prometheus, gate, list(pairwise(cuts)), settled)
+    assert whole[0].gates[0].canary == ArmReading(0, 4 + 4 + 3 + 2 + 38)
+    assert sum(part.gates[0].canary.total for part in parts) == whole[0].gates[0].canary.total
+
+
+async def test_one_query_serves_many_rollouts(exporter: Exporter, prometheus: HttpPrometheus) -> None:
+    """Prometheus takes the values as they are, whatever signs are in them, and each rollout gets its own."""
+    names = ["a", "b.c", "b+c", "(d)", "e|f", "bxc"]
+    exporter.text = "".join(f'many_total{{of="{name}"}} {number}\n' for number, name in enumerate(names))
+    at = await scraped(prometheus, "max(many_total)", len(names) - 1)
+    found = await asyncio.gather(
+        *(prometheus.raw(Selector("many_total", "", ("of",), ((name,),)), at, 60_000) for name in names[:-1])
     )
-    assert reading.problem is not None
-    assert reading.problem.reason is Reason.NO_DATA
+    assert [[track.labels["of"] for track in tracks] for tracks in found] == [[name] for name in names[:-1]]
+    assert [tracks[0].values[-1] for tracks in found] == [0, 1, 2, 3, 4]
+
+
+async def test_the_newest_samples_tell_who_is_gone(exporter: Exporter, prometheus: HttpPrometheus) -> None:
+    """A stale series has none; of the others the time is that of the last scrape."""
+    exporter.text = 'told_total{pod="web-1-a"} 1\ntold_total{pod="web-canary-x-b"} 1\n'
+    await scraped(prometheus, "sum(told_total)", 2)
+    exporter.text = 'told_total{pod="web-1-a"} 1\n'
+    at = await scraped(prometheus, "sum(told_total)", 1)
+    (left,) = await prometheus.newest(Selector("told_total"), at)
+    assert left.labels["pod"] == "web-1-a"
+    tracks = await prometheus.raw(Selector("told_total"), at, 60_000)
+    assert len(tracks) == 2
+    newest = max(max(track.times) for track in tracks)
+    assert round(left.value * 1000) == newest
+
+
+async def test_the_stand_in_answers_raw_samples_as_prometheus_does(
+    exporter: Exporter, prometheus: HttpPrometheus, stand_in: Callable[[fake_prometheus.Answer], HttpPrometheus]
+) -> None:
+    """Labels, times and values come the same way from both; so do the times of the newest samples."""
+    exporter.text = 'raw_total{pod="web-1-a"} 7\n'
+    at = await scraped(prometheus, "raw_total", 7)
+    labels = {"__name__": "raw_total", "instance": f"127.0.0.1:{exporter.server_port}", "job": "shop", "pod": "web-1-a"}
+    fake = stand_in(fake_prometheus.vector((labels, "7")))
+    for port in (prometheus, fake):
+        (track,) = await port.raw(Selector("raw_total", 'pod="web-1-a"'), at, 60_000)
+        assert isinstance(track, Track)
+        assert dict(track.labels) == labels
+        assert set(track.values) == {7.0}
+        last = at.timestamp() * 1000
+        assert all(last - 60_000 < moment <= last for moment in track.times)
+        (newest,) = await port.newest(Selector("raw_total"), at)
+        assert round(newest.value * 1000) == max(track.times)

@@ -5,11 +5,13 @@ with, also while it is being asked.
 """
 
 import json
+import math
+import re
 import threading
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -31,9 +33,44 @@ Answer = Callable[[str, float], Reply]
 """From a query and its moment to the reply."""
 
 
+SCRAPE_SECONDS = 0.5
+"""Raw samples lie on multiples of this."""
+_RANGE = re.compile(r"(?P<selector>.*)\[(?P<milliseconds>[0-9]+)ms\]", re.DOTALL)
+_NEWEST = re.compile(r"timestamp\((?P<selector>.*)\)", re.DOTALL)
+Counters = Callable[[str, float], Sequence[tuple[Labels, str]]]
+"""From a selector and a moment to the series there are, with their values."""
+
+
+def counters(known: Counters) -> Answer:
+    """Series that are scraped: values at a moment, raw samples of a window, or the times of the newest samples."""
+
+    def answer(query: str, at: float) -> Reply:
+        if found := _RANGE.fullmatch(query):
+            return data("matrix", _samples(known, found["selector"], at, int(found["milliseconds"]) / 1000))(query, at)
+        if found := _NEWEST.fullmatch(query):
+            newest = str(math.floor(at / SCRAPE_SECONDS) * SCRAPE_SECONDS)
+            rows = [(labels, newest) for labels, _ in known(found["selector"], at)]
+        else:
+            rows = list(known(query, at))
+        return data("vector", [{"metric": dict(labels), "value": [at, value]} for labels, value in rows])(query, at)
+
+    return answer
+
+
+def _samples(known: Counters, selector: str, at: float, seconds: float) -> list[dict[str, Any]]:
+    series: dict[str, dict[str, Any]] = {}
+    first, last = math.floor((at - seconds) / SCRAPE_SECONDS) + 1, math.floor(at / SCRAPE_SECONDS)
+    for number in range(first, last + 1):
+        moment = number * SCRAPE_SECONDS
+        for labels, value in known(selector, moment):
+            one = series.setdefault(json.dumps(labels, sort_keys=True), {"metric": dict(labels), "values": []})
+            one["values"].append([moment, value])
+    return list(series.values())
+
+
 def vector(*samples: tuple[Labels, str]) -> Answer:
-    """An instant vector, whatever is asked."""
-    return data("vector", [{"metric": dict(labels), "value": [0, value]} for labels, value in samples])
+    """The same series with the same values, whatever is asked."""
+    return counters(lambda _query, _at: samples)
 
 
 def data(kind: str, result: Any) -> Answer:
@@ -61,12 +98,11 @@ def large(mebibytes: int) -> Answer:
 def growing(pods: Mapping[str, int], started: float) -> Answer:
     """Counters by pod that grow by so many a second; those of errors (`code` in the query) stay zero."""
 
-    def answer(query: str, at: float) -> Reply:
+    def known(query: str, at: float) -> list[tuple[Labels, str]]:
         seconds = 0.0 if "code" in query else max(0.0, at - started)
-        samples = [({"pod": pod, "instance": pod}, str(int(rate * seconds))) for pod, rate in pods.items()]
-        return vector(*samples)(query, at)
+        return [({"pod": pod, "instance": pod}, str(int(rate * seconds))) for pod, rate in pods.items()]
 
-    return answer
+    return counters(known)
 
 
 EMPTY = vector()

@@ -50,7 +50,9 @@ def replay(
     assert last.stable is not None
     stable = last.stable if last.candidate else next(s.stable for s in course if s.analysis_started_at and s.stable)
     target = spec.target_ref.name
-    gates = resolve(spec, Naming(namespace, name, f"{target}-{stable.hash}-", f"{canary_name(target)}-"))
+    canary = canary_name(target)
+    workloads = {"stable_workload": target, "canary_workload": canary}
+    gates = resolve(spec, Naming(namespace, name, f"{target}-{stable.hash}-", f"{canary}-", **workloads))
     found = asyncio.run(_read(spec, gates, intervals(spec, last)))
     folded = tuple(_as_calibrated(gate) for gate in last.gates)
     for reading in found:
@@ -80,8 +82,10 @@ async def _read(
     spec: CanaryRolloutSpec, gates: Sequence[ResolvedGate], wanted: Sequence[tuple[datetime, datetime]]
 ) -> tuple[IntervalReading, ...]:
     assert spec.analysis.provider is not None
+    settled = timedelta(seconds=seconds(spec.analysis.query_offset))
     async with PrometheusServers() as servers:
-        found, problem = await readings.read(servers.get(spec.analysis.provider.prometheus.address), gates, wanted)
+        prometheus = servers.get(spec.analysis.provider.prometheus.address)
+        found, problem = await readings.read(prometheus, gates, wanted, settled)
     assert problem is None, problem
     return found
 

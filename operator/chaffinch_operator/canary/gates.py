@@ -10,7 +10,7 @@ from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.model_analysis import GroupSequential
 from chaffinch_operator.canary.model_gates import Gate, PodRestartsSource
 from chaffinch_operator.canary.schema import seconds
-from chaffinch_operator.canary.sources import Buckets, Naming, Pair, Source, ratio_source
+from chaffinch_operator.canary.sources import Buckets, Naming, Native, Pair, Source, ratio_source
 from chaffinch_stats import CountGate, RateGate
 from chaffinch_stats.group_sequential import GroupGate
 
@@ -186,7 +186,7 @@ def _digest(text: str) -> str:
 
 
 def _count_gate(gate: Gate, source: Source) -> CountGate:
-    default = LATENCY_SAFE_BELOW if isinstance(source, Buckets) else ERRORS_SAFE_BELOW
+    default = LATENCY_SAFE_BELOW if isinstance(source, Buckets | Native) else ERRORS_SAFE_BELOW
     return CountGate(
         harm_ratio=float(gate.harm_ratio),
         margin_ratio=float(gate.margin_ratio),

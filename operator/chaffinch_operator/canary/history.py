@@ -14,14 +14,14 @@ from chaffinch_operator.canary.past import History, Track
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Blocker, Calibration
-from chaffinch_operator.ports.prometheus import BadQuery, Prometheus, ProviderUnreachable, Stream
+from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Ranges, Stream
 
 MOST_POINTS = 500
 """Of one series: a longer history is read in longer steps."""
 
 
 async def calibrations(
-    prometheus: Prometheus, spec: CanaryRolloutSpec, gates: Sequence[ResolvedGate], until: datetime
+    prometheus: Ranges, spec: CanaryRolloutSpec, gates: Sequence[ResolvedGate], until: datetime
 ) -> tuple[tuple[Calibration, ...], Blocker | None]:
     """What each gate takes from the time before `until`; nothing and the problem unless Prometheus answers for all."""
     found = []
@@ -47,7 +47,7 @@ def grid(spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> tuple[
     return last, timedelta(seconds=step), max(1, math.floor(gate.history_seconds / step))
 
 
-async def read(prometheus: Prometheus, spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> History:
+async def read(prometheus: Ranges, spec: CanaryRolloutSpec, gate: ResolvedGate, until: datetime) -> History:
     """Return what stable did before `until`, for `gate.history_seconds`. Raises ProviderUnreachable."""
     last, step, count = grid(spec, gate, until)
     if gate.source is None or not calibration.needs_history(gate):

@@ -7,9 +7,20 @@ from pydantic import ConfigDict, Field
 from chaffinch_operator.canary.model_gates import Gate
 from chaffinch_operator.canary.schema import Decimal, Duration, Model, Name, cel
 
+_OWN_HEADERS = ("authorization", "content-length", "content-type", "host", "transfer-encoding")
+
 
 class Header(Model):
     """An HTTP header sent with every query."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                f"!(self.name.lowerAscii() in [{', '.join(repr(name) for name in _OWN_HEADERS)}])",
+                "this header is set by the operator; credentials belong in authSecretRef",
+            ),
+        )
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9-]+$")]
     """Such as X-Scope-OrgID."""
@@ -26,6 +37,16 @@ class AuthSecretRef(Model):
 
 class Prometheus(Model):
     """A Prometheus-compatible server."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("!self.address.contains('@')", "address must not have a user or password: see authSecretRef"),
+            (
+                "self.headers.all(h, self.headers.exists_one(other, other.name.lowerAscii() == h.name.lowerAscii()))",
+                "each header has a name of its own",
+            ),
+        )
+    )
 
     address: Annotated[str, Field(max_length=512, pattern=r"^https?://[^\s]+$")]
     """Base URL, such as http://prometheus.monitoring:9090. Thanos and Mimir: with their path prefix."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaffinch_operator.canary.sources import Arms, Buckets, Classes, Pair, Source
+from chaffinch_operator.canary.sources import Arms, Buckets, Classes, Native, Pair, Source
 from chaffinch_stats import ArmCounts, Interval
 
 Unit = tuple[str, str]
@@ -65,9 +65,11 @@ def queries(source: Source) -> tuple[str, ...]:
         case Pair():
             return _summed(source.bad, source.arms), _summed(source.total, source.arms)
         case Classes():
-            return (_summed(source.query, source.arms, source.label),)
+            return (_summed(source.query.text, source.arms, source.label),)
         case Buckets():
-            return (_summed(source.query, source.arms, "le"),)
+            return (_summed(source.query.text, source.arms, "le"),)
+        case Native():
+            return ()
 
 
 def _summed(query: str, arms: Arms, *more: str) -> str:
@@ -78,6 +80,8 @@ def _summed(query: str, arms: Arms, *more: str) -> str:
 
 def read(source: Source, answers: Sequence[Sequence[Track]], step_seconds: float) -> History:
     """The history of a gate from the answers to its `queries`."""
+    if isinstance(source, Native):
+        return History(step_seconds, problem="no history is read of native histograms")
     steps = {unit: _steps(levels) for unit, levels in _levels(source, answers).items()}
     steps = {unit: counted for unit, counted in steps.items() if any(counted)}
     if not steps:
@@ -92,7 +96,7 @@ def read(source: Source, answers: Sequence[Sequence[Track]], step_seconds: float
     return History(step_seconds, whole, halves)
 
 
-def _levels(source: Source, answers: Sequence[Sequence[Track]]) -> dict[Unit, Levels]:
+def _levels(source: Pair | Classes | Buckets, answers: Sequence[Sequence[Track]]) -> dict[Unit, Levels]:
     """The counters of stable's units."""
     match source:
         case Pair():
@@ -100,7 +104,7 @@ def _levels(source: Source, answers: Sequence[Sequence[Track]]) -> dict[Unit, Le
             return {unit: _of_pair(bad.get(unit, {}), values) for unit, values in total.items()}
         case Classes():
             classes = _by_unit(source.arms, answers[0], lambda labels: labels.get(source.label, ""))
-            return {unit: _of_classes(values, source.bad_value) for unit, values in classes.items()}
+            return {unit: _of_classes(values, source.bad_prefix) for unit, values in classes.items()}
         case Buckets():
             buckets = _by_unit(source.arms, answers[0], lambda labels: str(_boundary(labels)))
             return {unit: _of_buckets(values, str(source.threshold)) for unit, values in buckets.items()}
@@ -138,11 +142,12 @@ def _of_pair(bad: Mapping[str, Values], total: Mapping[str, Values]) -> Levels:
     return [None if math.isnan(b) or math.isnan(n) else (b, n) for b, n in zip(bads, values, strict=True)]
 
 
-def _of_classes(classes: Mapping[str, Values], bad_value: str) -> Levels:
+def _of_classes(classes: Mapping[str, Values], bad_prefix: str) -> Levels:
     rows = {name: _born(values) for name, values in classes.items()}
     present = [any(not math.isnan(v) for v in at) for at in zip(*classes.values(), strict=True)]
     totals = [math.fsum(at) for at in zip(*rows.values(), strict=True)]
-    bads = rows.get(bad_value, [0.0] * len(totals))
+    bad = [values for name, values in rows.items() if name.startswith(bad_prefix)]
+    bads = [math.fsum(at) for at in zip(*bad, strict=True)] if bad else [0.0] * len(totals)
     return [(b, n) if there and not math.isnan(n) else None for there, b, n in zip(present, bads, totals, strict=True)]
 
 

@@ -4,7 +4,7 @@ Status is written before anything is carried out: after a kill the same decision
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -12,24 +12,37 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from chaffinch_operator import names
-from chaffinch_operator.canary import alerts, calibration, clock, gates, history, judge_group, matchers, parse, readings
+from chaffinch_operator.canary import (
+    access,
+    alerts,
+    calibration,
+    clock,
+    gates,
+    history,
+    judge_group,
+    matchers,
+    parse,
+    readings,
+)
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
 from chaffinch_operator.canary.flow import Context, weight_confirmed
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec
+from chaffinch_operator.canary.model_analysis import Prometheus as Provider
 from chaffinch_operator.canary.observe import observe
 from chaffinch_operator.canary.plan import FADE_SECONDS, Operation, finished, plan
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
 from chaffinch_operator.canary.schema import seconds
-from chaffinch_operator.canary.snapshot import Route, Snapshot
+from chaffinch_operator.canary.snapshot import Blocker, Route, Snapshot
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.errors import Terminal
 from chaffinch_operator.events import Event, emit
 from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.loop import Outcome
+from chaffinch_operator.ports.credentials import Credentials, CredentialsError
 from chaffinch_operator.ports.prometheus import Prometheus
 
 _SOON, _WAITING, _LONG_WAIT = 0.3, 1.0, 10.0
@@ -37,6 +50,8 @@ _MOMENT = 0.01
 _RECENT = timedelta(minutes=10)
 """An Event of an older decision is not written any more: people saw its outcome."""
 _JUDGED = frozenset({Action.SHIFT, Action.PAUSE, Action.HOLD})
+_STARTING = frozenset({Action.IDLE, Action.WAIT, Action.REJECTED, Action.START, Action.ABANDON})
+"""A held template may be about to get a canary."""
 
 
 class RolloutMetrics(Protocol):
@@ -61,8 +76,8 @@ class Reconciler:
 
     kube: Kube
     hold: HoldKeeper
-    prometheus: Callable[[str], Prometheus]
-    """Gives the port to the server at an address."""
+    prometheus: Callable[[str, Credentials, Mapping[str, str]], Prometheus]
+    """Gives the port to the server at an address, with credentials and headers. CredentialsError when it cannot."""
     metrics: RolloutMetrics
     now: Callable[[], datetime]
     _seen: set[tuple[str, str]] = field(default_factory=set)
@@ -113,8 +128,11 @@ class Reconciler:
         snap = await observe(self.kube, self.hold, body, spec, now)
         stable = status.stable or (snap.target.running.revision if snap.target and snap.target.running else None)
         prefix = f"{spec.target_ref.name}-{stable.hash}-" if stable and stable.hash else ""
-        canary, baseline = (f"{name(spec.target_ref.name)}-"[:58] for name in (names.canary_name, names.baseline_name))
-        naming = Naming(snap.namespace, snap.name, prefix[:58], canary, baseline if status.baseline else "")
+        target = spec.target_ref.name
+        copies = names.canary_name(target), names.baseline_name(target)
+        canary, baseline = (f"{copy}-"[:58] for copy in copies)
+        dedicated = baseline if status.baseline else ""
+        naming = Naming(snap.namespace, snap.name, prefix[:58], canary, dedicated, target, *copies)
         resolved = () if snap.deleting else gates.resolve(spec, naming)
         if any(gate.group for gate in resolved):
             await asyncio.to_thread(judge_group.prepare, resolved)
@@ -125,27 +143,49 @@ class Reconciler:
         snap, provider = c.snap, c.spec.analysis.provider
         if snap.deleting or c.spec.suspend or alerts.waiting(c.status):
             return snap  # an alert is acted on at once, even if the metrics are slow or away
+        judged = c.action in _JUDGED
+        due = readings.due(c.spec, c.status, c.now) if judged or provider is None else []
         if provider is None:
-            return replace(snap, intervals=readings.unasked(readings.due(c.spec, c.status, c.now)))
-        prometheus = self.prometheus(provider.prometheus.address)
-        if c.action in _JUDGED and calibration.unfixed(c.gates, c.status.gates):
-            return await self._with_history(c, prometheus)
-        if c.action in _JUDGED:
-            intervals, problem = await readings.read(prometheus, c.gates, readings.due(c.spec, c.status, c.now))
-            return replace(snap, intervals=intervals, provider_problem=problem)
-        about_to_start = c.action in {Action.IDLE, Action.WAIT, Action.REJECTED, Action.START, Action.ABANDON}
-        if about_to_start and snap.target is not None and snap.target.paused:
-            problem = await readings.preflight(prometheus, c.gates, c.now)
-            if problem is None and c.action is Action.START:
-                return await self._with_history(c, prometheus)
-            return replace(snap, provider_problem=problem)
-        return snap
+            return replace(snap, intervals=readings.unasked(due))
+        unread = judged and bool(calibration.unfixed(c.gates, c.status.gates))
+        starting = c.action in _STARTING and snap.target is not None and snap.target.paused
+        if not due and not unread and not starting:
+            return snap
+        store = await self._store(snap.namespace, provider.prometheus)
+        if isinstance(store, Blocker):
+            return replace(snap, provider_problem=store)
+        if unread:
+            return await self._with_history(c, store)
+        return await (self._checked(c, store) if starting else self._measured(c, store, due))
 
-    async def _with_history(self, c: Context, prometheus: Prometheus) -> Snapshot:
+    async def _store(self, namespace: str, provider: Provider) -> Prometheus | Blocker:
+        """The port to the metrics store, or why there is none."""
+        found = await access.credentials(self.kube, namespace, provider)
+        if isinstance(found, Blocker):
+            return found
+        try:
+            return self.prometheus(provider.address, found, {h.name: h.value for h in provider.headers})
+        except CredentialsError as problem:
+            return access.unusable(provider, namespace, problem)
+
+    async def _measured(self, c: Context, store: Prometheus, due: Sequence[tuple[datetime, datetime]]) -> Snapshot:
+        """What was counted in the intervals that are over."""
+        settled = timedelta(seconds=seconds(c.spec.analysis.query_offset))
+        intervals, problem = await readings.read(store, c.gates, due, settled)
+        return replace(c.snap, intervals=intervals, provider_problem=problem)
+
+    async def _checked(self, c: Context, store: Prometheus) -> Snapshot:
+        """Before a canary starts: whether every query is one that can be judged."""
+        problem = await readings.preflight(store, c.gates, c.now)
+        if problem is None and c.action is Action.START:
+            return await self._with_history(c, store)
+        return replace(c.snap, provider_problem=problem)
+
+    async def _with_history(self, c: Context, store: Prometheus) -> Snapshot:
         """What gates take from the time before the candidate, once: no interval is read before it is in status."""
         since = clock.parse(c.status.candidate_since) or c.now
         unfixed = calibration.unfixed(c.gates, c.status.gates)
-        found, problem = await history.calibrations(prometheus, c.spec, unfixed, since)
+        found, problem = await history.calibrations(store, c.spec, unfixed, since)
         return replace(c.snap, calibrations=found, provider_problem=problem)
 
     async def _refuse(self, body: Mapping[str, Any], before: CanaryRolloutStatus, message: str) -> Outcome:

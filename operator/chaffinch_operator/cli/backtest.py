@@ -182,7 +182,8 @@ async def _from_prometheus(
     intervals = past_readings.grid(spec, source.start, source.end or session.world.now())
     async with past_readings.prometheus_at(address, headers) as prometheus:
         tell = past_readings.progress(sys.stderr.isatty())
-        asked = await past_readings.read_prometheus(prometheus, gates, intervals, tell)
+        offset = timedelta(seconds=seconds(spec.analysis.query_offset))
+        asked = await past_readings.read_prometheus(prometheus, gates, intervals, tell, offset)
         found = past_readings.judged(spec, asked)
         if not found:
             raise DeclinedError(

@@ -33,7 +33,8 @@ def naming(spec: CanaryRolloutSpec, namespace: str, name: str, stable_hash: str 
     """Which series are whose. Without stable's hash its pods are all of the target's that are not the canary's."""
     target = spec.target_ref.name
     stable = f"{target}-{stable_hash}-" if stable_hash else f"{target}-"
-    return Naming(namespace, name, stable[:58], f"{names.canary_name(target)}-"[:58])
+    canary = names.canary_name(target)
+    return Naming(namespace, name, stable[:58], f"{canary}-"[:58], stable_workload=target, canary_workload=canary)
 
 
 def read_csv(path: str, gates: Sequence[str]) -> Recording:
@@ -76,11 +77,12 @@ async def read_prometheus(
     gates: Sequence[ResolvedGate],
     intervals: Sequence[tuple[datetime, datetime]],
     tell: Tell = lambda _done, _of: None,
+    settled: timedelta = timedelta(0),
 ) -> list[IntervalReading]:
-    """The intervals in time order. DeclinedError when the server does not answer."""
+    """The intervals in time order. settled: queryOffset. DeclinedError when the server does not answer."""
     out: list[IntervalReading] = []
     for first in range(0, len(intervals), _AT_ONCE):
-        asked = (readings.read(prometheus, gates, [one]) for one in intervals[first : first + _AT_ONCE])
+        asked = (readings.read(prometheus, gates, [one], settled) for one in intervals[first : first + _AT_ONCE])
         for found, problem in await asyncio.gather(*asked):
             if problem is not None:
                 message = problem.message.removesuffix(_UNDECIDED)

@@ -150,8 +150,9 @@ async def _follow(request: Request, judged: Judged, known: Sequence[Change], beg
     try:
         async with past_readings.prometheus_at(address, headers) as prometheus:
             tell = past_readings.progress(sys.stderr.isatty())
+            offset = timedelta(seconds=seconds(spec.analysis.query_offset))
             asked = past_readings.grid(spec, start, until)
-            found = await past_readings.read_prometheus(prometheus, judged.gates, asked, tell)
+            found = await past_readings.read_prometheus(prometheus, judged.gates, asked, tell, offset)
     except CliError as error:
         why = f"{error.message}: the final evidence is shown, not its course"
         return Course(None, (f"{why}; {error.hint}" if error.hint else why,))

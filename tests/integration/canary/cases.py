@@ -298,7 +298,7 @@ def provider_cases() -> list[Case]:
         Case(
             "a Prometheus that wants a login",
             Reason.PROVIDER_UNREACHABLE,
-            (provider, "HTTP 401", "a proxy that adds them"),
+            (provider, "HTTP 401", "provider.prometheus.authSecretRef"),
             answered(prom.EMPTY),
             answer=prom.page(401),
         ),

@@ -57,6 +57,11 @@ def many(count: int) -> list[Spec]:
     return [*ratios, {"name": "restarts", "podRestarts": {}}]
 
 
+def prometheus(**fields: Any) -> Spec:
+    """A valid spec with these fields of the provider."""
+    return spec(analysis={"provider": {"prometheus": {**PROMETHEUS["prometheus"], **fields}}})
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A rule, named by where it stands and what it says; `old` is there before, for rules about changes."""
@@ -143,6 +148,26 @@ CASES = (
         "minDuration belongs to a step with setWeight; a pause has pause.duration",
         accepted=(spec(steps=[{"setWeight": 5, "minDuration": "1h30m"}]),),
         refused=(spec(steps=[{"setWeight": 5}, {"pause": {}, "minDuration": "5m"}]),),
+    ),
+    Case(
+        "spec.analysis.provider.prometheus",
+        "address must not have a user or password: see authSecretRef",
+        accepted=(prometheus(), prometheus(address="https://mimir.example:8080/prometheus")),
+        refused=(prometheus(address="https://user:password@prometheus:9090"),),
+    ),
+    Case(
+        "spec.analysis.provider.prometheus",
+        "each header has a name of its own",
+        accepted=(prometheus(headers=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]),),
+        refused=(prometheus(headers=[{"name": "A", "value": "1"}, {"name": "a", "value": "2"}]),),
+    ),
+    Case(
+        "spec.analysis.provider.prometheus.headers[]",
+        "this header is set by the operator; credentials belong in authSecretRef",
+        accepted=(prometheus(headers=[{"name": "X-Scope-OrgID", "value": "shop"}]),),
+        refused=tuple(
+            prometheus(headers=[{"name": name, "value": "x"}]) for name in ("Authorization", "AUTHORIZATION", "Host")
+        ),
     ),
     Case(
         "spec.analysis",

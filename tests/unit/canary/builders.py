@@ -44,7 +44,7 @@ from chaffinch_operator.canary.status import (
 )
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-NAMING = Naming("shop", "web", "web-hv1-", "web-canary-")
+NAMING = Naming("shop", "web", "web-hv1-", "web-canary-", stable_workload="web", canary_workload="web-canary")
 ERRORS = {
     "name": "errors",
     "ratio": {"bad": 'http_requests_total{code=~"5.."}', "total": "http_requests_total"},

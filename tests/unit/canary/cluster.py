@@ -21,7 +21,9 @@ from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.errors import ChaffinchError, Conflict, KindMissing
 from chaffinch_operator.kube import Kube
 from chaffinch_operator.loop import Outcome
-from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Sample, Stream
+from chaffinch_operator.ports.credentials import Credentials, context
+from chaffinch_operator.ports.prometheus import BadQuery, Prometheus, ProviderUnreachable
+from chaffinch_operator.ports.queries import Sample, Selector, Stream, Track, millis
 from chaffinch_operator.resources import (
     CANARYROLLOUTS,
     DEPLOYMENTS,
@@ -57,6 +59,8 @@ class Cluster:
     events: list[Object] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
     refuse: dict[str, ChaffinchError] = field(default_factory=dict)
+    unreadable: dict[str, ChaffinchError] = field(default_factory=dict)
+    """Errors that reading objects of a kind ends in."""
     dies: bool = False
     versions: int = 0
     history: list[tuple[datetime, int, int, str]] = field(default_factory=list)
@@ -91,6 +95,8 @@ class Cluster:
         """An object or None."""
         if resource.kind in self.missing:
             raise KindMissing(resource.name)
+        if resource.kind in self.unreadable:
+            raise self.unreadable[resource.kind]
         found = self.objects.get((resource.kind, name))
         return copy.deepcopy(found) if found else None
 
@@ -277,22 +283,42 @@ class Counters:
     cluster: Cluster
     away: bool = False
     bad: str = ""
+    given_to: list[tuple[str, Credentials, Mapping[str, str]]] = field(default_factory=list)
     asked: list[tuple[str, datetime]] = field(default_factory=list)
     forgetful: bool = False
     """It does not answer about the past."""
     ranges: list[tuple[datetime, datetime]] = field(default_factory=list)
 
+    def given(self, address: str, credentials: Credentials, headers: Mapping[str, str]) -> Prometheus:
+        """The port, for an address and what opens it."""
+        context(credentials)
+        self.given_to.append((address, credentials, headers))
+        return self
+
     async def instant(self, query: str, at: datetime) -> list[Sample]:
         """The raw counters by pod, as they were."""
-        if self.away:
-            raise ProviderUnreachable("http://prometheus:9090 did not answer")
-        if self.bad:
-            raise BadQuery(self.bad)
-        self.asked.append((query, at))
-        return [
-            Sample({"__name__": "http_requests_total", "pod": pod, "instance": pod}, float(counts["5.." not in query]))
-            for pod, counts in self.cluster.counted(at).items()
-        ]
+        self.ask(query, at)
+        return self.counters(query, at)
+
+    async def raw(
+        self, selector: Selector, at: datetime, milliseconds: int, settled: float | None = None
+    ) -> list[Track]:
+        """The same, scraped every five seconds."""
+        self.ask(selector.text, at)
+        seen: dict[str, tuple[Mapping[str, str], list[int], list[float]]] = {}
+        for age in range(milliseconds // 1000, -1, -5):
+            then = at - timedelta(seconds=age)
+            for one in self.counters(selector.text, then) if then >= NOW else ():
+                _, times, values = seen.setdefault(one.labels["pod"], (one.labels, [], []))
+                times.append(millis(then))
+                values.append(one.value)
+        return [Track(*series) for series in seen.values()]
+
+    async def newest(
+        self, selector: Selector, at: datetime, milliseconds: int = 0, settled: float | None = None
+    ) -> list[Sample]:
+        """Nothing is ever late here."""
+        return []
 
     async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
         """The same on a grid; the shop opened at NOW."""
@@ -300,6 +326,21 @@ class Counters:
             raise ProviderUnreachable("http://prometheus:9090 did not answer about the past")
         self.ranges.append((start, end))
         return await by_instants(self.instant, query, start, end, step, born=NOW)
+
+    def counters(self, query: str, at: datetime) -> list[Sample]:
+        """The counters at a time."""
+        return [
+            Sample({"__name__": "http_requests_total", "pod": pod, "instance": pod}, float(counts["5.." not in query]))
+            for pod, counts in self.cluster.counted(at).items()
+        ]
+
+    def ask(self, query: str, at: datetime) -> None:
+        """Answer, or not."""
+        if self.away:
+            raise ProviderUnreachable("http://prometheus:9090 did not answer")
+        if self.bad:
+            raise BadQuery(self.bad)
+        self.asked.append((query, at))
 
 
 @dataclass
@@ -380,7 +421,7 @@ class Shop:
     async def look(self) -> Outcome:
         """One pass."""
         kube, hold = cast("Kube", self.cluster), cast("HoldKeeper", self.hold)
-        reconciler = Reconciler(kube, hold, lambda _: self.counters, self.metrics, lambda: self.cluster.now)
+        reconciler = Reconciler(kube, hold, self.counters.given, self.metrics, lambda: self.cluster.now)
         return await reconciler.reconcile("shop", "web")
 
     async def run(self, seconds: int) -> Outcome:

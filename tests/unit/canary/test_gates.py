@@ -66,13 +66,13 @@ LATENCIES: dict[str, tuple[dict[str, Any], str, str, float]] = {
     "seconds": (
         {"histogram": "rt_seconds", "threshold": "250ms"},
         'rt_seconds_bucket{le=~"0\\\\.25|\\\\+Inf"}',
-        "count by (le) (rt_seconds_bucket{})",
+        "count by (le) (rt_seconds_bucket)",
         0.25,
     ),
     "whole seconds, in both spellings of Prometheus": (
         {"histogram": "rt_seconds", "threshold": "1s"},
         'rt_seconds_bucket{le=~"1|1\\\\.0|\\\\+Inf"}',
-        "count by (le) (rt_seconds_bucket{})",
+        "count by (le) (rt_seconds_bucket)",
         1.0,
     ),
     "milliseconds": (
@@ -84,13 +84,13 @@ LATENCIES: dict[str, tuple[dict[str, Any], str, str, float]] = {
     "a threshold that is no binary fraction": (
         {"histogram": "rt_seconds", "threshold": "9ms"},
         'rt_seconds_bucket{le=~"0\\\\.009|\\\\+Inf"}',
-        "count by (le) (rt_seconds_bucket{})",
+        "count by (le) (rt_seconds_bucket)",
         0.009,
     ),
     "a threshold written with an exponent": (
         {"histogram": "rt_ms", "threshold": "1000s", "unit": "Milliseconds"},
         'rt_ms_bucket{le=~"1e\\\\+06|1000000\\\\.0|\\\\+Inf"}',
-        "count by (le) (rt_ms_bucket{})",
+        "count by (le) (rt_ms_bucket)",
         1_000_000.0,
     ),
 }
@@ -102,7 +102,10 @@ def test_a_latency_asks_two_buckets(name: str) -> None:
     latency, query, boundaries, threshold = LATENCIES[name]
     gate = one(latency=latency)
     assert gate.kind is Kind.RATIO
-    assert gate.source == Buckets(query, boundaries, latency["histogram"], threshold, NAMING.by_pod)
+    source = gate.source
+    assert isinstance(source, Buckets)
+    assert (source.query.text, source.boundaries_query) == (query, boundaries)
+    assert (source.histogram, source.threshold, source.arms) == (latency["histogram"], threshold, NAMING.by_pod)
     assert gate.count is not None
     assert gate.count.safe_below == 0.01
 
@@ -116,46 +119,85 @@ def test_any_threshold_is_the_boundary_it_says(milliseconds: int) -> None:
         assert source.threshold == expected
 
 
-def test_the_template_for_errors_at_the_gateway() -> None:
-    """One Envoy cluster per backend, told apart by its name."""
-    gate = one(template="EnvoyGatewayErrors")
-    query = f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name=~"{BACKENDS}[01]"}}'
-    assert gate.source == Classes(query, "envoy_response_code_class", "5", NAMING.by_backend)
+BACKEND = f'envoy_cluster_name=~"{BACKENDS}0|{BACKENDS}1"'
+WORKLOADS = 'destination_workload_namespace="shop",destination_workload=~"web|web-canary"'
+ERRORS = {
+    "EnvoyGatewayErrors": (f"envoy_cluster_upstream_rq_xx{{{BACKEND}}}", "envoy_response_code_class"),
+    "IstioErrors": (f'istio_requests_total{{reporter="destination",{WORKLOADS}}}', "response_code"),
+    "PodHTTPErrors": ('http_requests_total{namespace="shop"}', "code"),
+    "PodOTelErrors": ('http_server_request_duration_seconds_count{namespace="shop"}', "http_response_status_code"),
+}
+TOOK = {
+    "EnvoyGatewayLatency": (
+        "envoy_cluster_upstream_rq_time",
+        f'{{le=~"500|500\\\\.0|\\\\+Inf",{BACKEND}}}',
+        f"{{{BACKEND}}}",
+        500.0,
+    ),
+    "IstioLatency": (
+        "istio_request_duration_milliseconds",
+        f'{{reporter="destination",le=~"500|500\\\\.0|\\\\+Inf",{WORKLOADS}}}',
+        f'{{reporter="destination",{WORKLOADS}}}',
+        500.0,
+    ),
+    "PodHTTPLatency": (
+        "http_request_duration_seconds",
+        '{le=~"0\\\\.5|\\\\+Inf",namespace="shop"}',
+        '{namespace="shop"}',
+        0.5,
+    ),
+    "PodOTelLatency": (
+        "http_server_request_duration_seconds",
+        '{le=~"0\\\\.5|\\\\+Inf",namespace="shop"}',
+        '{namespace="shop"}',
+        0.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("template", ERRORS)
+def test_a_template_for_errors_asks_one_query(template: str) -> None:
+    """By the names that gateway, mesh and libraries give; bad is what begins with a 5."""
+    source = one(template=template).source
+    assert isinstance(source, Classes)
+    assert (source.query.text, source.label, source.bad_prefix) == (*ERRORS[template], "5")
+
+
+@pytest.mark.parametrize("template", TOOK)
+def test_a_template_for_latency_asks_two_buckets(template: str) -> None:
+    """In the unit of its histogram, with 500 ms unless said otherwise."""
+    histogram, matchers, all_of_it, threshold = TOOK[template]
+    source = one(template=template).source
+    assert isinstance(source, Buckets)
+    assert source.query.text == f"{histogram}_bucket{matchers}"
+    assert source.boundaries_query == f"count by (le) ({histogram}_bucket{all_of_it})"
+    assert (source.histogram, source.threshold) == (histogram, threshold)
+    faster = one(template=template, threshold="100ms").source
+    assert isinstance(faster, Buckets)
+    assert faster.threshold == threshold / 5
+
+
+def test_arms_are_told_by_backend_workload_or_pod() -> None:
+    """Whole names at the gateway and in the mesh, the beginning of a name for pods."""
     assert NAMING.by_backend.of(f"{BACKENDS}0") == "baseline"
     assert NAMING.by_backend.of(f"{BACKENDS}1") == "canary"
     assert NAMING.by_backend.of(f"{BACKENDS}10") is None
+    assert NAMING.by_workload.of("web") == "baseline"
+    assert NAMING.by_workload.of("web-canary") == "canary"
+    assert NAMING.by_workload.of("web-canary-2") is None
 
 
-def test_the_template_for_latency_at_the_gateway() -> None:
-    """In milliseconds, with 500 ms unless said otherwise."""
-    source = one(template="EnvoyGatewayLatency").source
-    matcher = f'envoy_cluster_name=~"{BACKENDS}[01]"'
-    assert source == Buckets(
-        f'envoy_cluster_upstream_rq_time_bucket{{{matcher},le=~"500|500\\\\.0|\\\\+Inf"}}',
-        f"count by (le) (envoy_cluster_upstream_rq_time_bucket{{{matcher}}})",
-        "envoy_cluster_upstream_rq_time",
-        500.0,
-        NAMING.by_backend,
+def test_rollouts_of_one_template_differ_in_rows_only() -> None:
+    """So that the port asks for many of them at once."""
+    other = Naming("pay", "till", "till-1-", "till-canary-", stable_workload="till", canary_workload="till-canary")
+    spec = CanaryRolloutSpec.model_validate(
+        merged(SPEC, {"analysis": {"gates": [{"name": t.lower(), "template": t} for t in (*ERRORS, *TOOK)]}})
     )
-    faster = one(template="EnvoyGatewayLatency", threshold="100ms").source
-    assert isinstance(faster, Buckets)
-    assert faster.threshold == 100.0
-
-
-def test_the_templates_of_pods() -> None:
-    """The usual names of instrumented applications, in the rollout's namespace."""
-    errors = one(template="PodHTTPErrors").source
-    assert errors == Pair(
-        'http_requests_total{namespace="shop",code=~"5.."}', 'http_requests_total{namespace="shop"}', NAMING.by_pod
-    )
-    latency = one(template="PodHTTPLatency", threshold="250ms").source
-    assert latency == Buckets(
-        'http_request_duration_seconds_bucket{namespace="shop",le=~"0\\\\.25|\\\\+Inf"}',
-        'count by (le) (http_request_duration_seconds_bucket{namespace="shop"})',
-        "http_request_duration_seconds",
-        0.25,
-        NAMING.by_pod,
-    )
+    for mine, theirs in zip(resolve(spec, NAMING), resolve(spec, other), strict=True):
+        assert isinstance(mine.source, Classes | Buckets)
+        assert isinstance(theirs.source, Classes | Buckets)
+        assert mine.source.query.rows != theirs.source.query.rows
+        assert replace(mine.source.query, rows=()) == replace(theirs.source.query, rows=())
 
 
 def test_restarts_and_the_split_ask_nothing_of_their_own() -> None:
@@ -201,7 +243,7 @@ def test_the_default_gates() -> None:
         ("restarts", Kind.RESTARTS, "NoneType"),
     ]
     assert [(g.name, type(g.source).__name__) for g in gates(trafficRouting=BY_REPLICAS)] == [
-        ("errors", "Pair"),
+        ("errors", "Classes"),
         ("latency", "Buckets"),
         ("restarts", "NoneType"),
     ]
@@ -240,7 +282,7 @@ def test_beside_a_dedicated_baseline_stable_is_not_compared() -> None:
     body = merged(SPEC, {"analysis": {"gates": [{"name": "g", "template": "EnvoyGatewayErrors"}]}})
     errors = resolve(CanaryRolloutSpec.model_validate(body), naming)[0]
     assert isinstance(errors.source, Classes)
-    assert errors.source.query == f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name=~"{BACKENDS}[012]"}}'
+    assert errors.source.query.rows == tuple((f"{BACKENDS}{n}",) for n in (0, 1, 2))
     assert errors.compared == "baseline"
     assert one(template="EnvoyGatewayErrors").compared == "stable"
 

@@ -101,7 +101,7 @@ async def test_a_pass_that_is_cut_off_for_an_alert_loses_no_event() -> None:
     shop = Shop.opened(LISTENING)
     await shop.run(5)
     kube, hold = cast("Kube", shop.cluster), cast("HoldKeeper", shop.hold)
-    reconciler = Reconciler(kube, hold, lambda _: shop.counters, shop.metrics, lambda: shop.cluster.now)
+    reconciler = Reconciler(kube, hold, lambda *_: shop.counters, shop.metrics, lambda: shop.cluster.now)
     await reconciler.reconcile("shop", "web")
     shop.cluster.push("good")
     create = shop.cluster.create

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from chaffinch_operator.canary import past
 from chaffinch_operator.canary.past import History, Track
-from chaffinch_operator.canary.sources import Buckets, Classes, Naming, Pair
+from chaffinch_operator.canary.sources import Buckets, Classes, Naming, Native, Pair
+from chaffinch_operator.ports.queries import Selector
 from chaffinch_stats import ArmCounts
 from unit.canary.builders import NAMING
 
 NO = math.nan
 PAIR = Pair("bad_total", "all_total", NAMING.by_pod)
-CLASSES = Classes("rq_xx", "class", "5", NAMING.by_backend)
-BUCKETS = Buckets("took_bucket", "", "took", 250.0, NAMING.by_pod)
+CLASSES = Classes(Selector("rq_xx"), "class", "5", NAMING.by_backend)
+BUCKETS = Buckets(Selector("took_bucket"), "", "took", 250.0, NAMING.by_pod)
 BACKEND = "httproute/shop/web/rule/0/backend/"
 
 
@@ -147,6 +148,24 @@ def test_a_histogram_counts_what_was_slower() -> None:
     ]
     assert past.read(BUCKETS, [rows], 10.0).whole == counts((3, 10), (2, 10))
     assert past.read(BUCKETS, [rows[:1]], 10.0).whole == ()
+
+
+def test_every_class_that_begins_as_bad_does_is_bad() -> None:
+    """Codes as applications tell them: 500 and 503."""
+    codes = Classes(Selector("hits_total"), "code", "5", NAMING.by_pod)
+    rows = [
+        pod("web-hv1-a", 0, 7, code="200"),
+        pod("web-hv1-a", 0, 2, code="500"),
+        pod("web-hv1-a", NO, 1, code="503"),
+    ]
+    assert past.read(codes, [rows], 10.0).whole == counts((3, 10))
+
+
+def test_native_histograms_have_no_history() -> None:
+    """It is said, so that a dispersion can be set."""
+    source = Native(Selector("took"), "took", 0.25, NAMING.by_pod)
+    assert past.queries(source) == ()
+    assert past.read(source, [], 10.0).problem == "no history is read of native histograms"
 
 
 def test_queries_are_summed_by_what_is_needed() -> None:

@@ -23,7 +23,7 @@ from chaffinch_operator.cli import past_readings
 from chaffinch_operator.cli.course import Change, changes, settled, weight_at
 from chaffinch_operator.errors import Refused
 from chaffinch_operator.resources import EVENTS
-from support.fake_prometheus import EMPTY, Answer, FakePrometheus, Reply, vector
+from support.fake_prometheus import EMPTY, Answer, FakePrometheus, Labels, Reply, counters, vector
 from unit.cli import builders
 from unit.cli.conftest import Run
 from unit.cli.fakes import FakeCluster
@@ -42,23 +42,22 @@ GATES: list[dict[str, Any]] = [
 ]
 
 
-def counters(query: str, at: float) -> Reply:
+def known(query: str, at: float) -> list[tuple[Labels, str]]:
     """Counters that began to grow with the canary, and stop with it."""
     second = min(at, END.timestamp()) - BEGUN.timestamp()
     place = 0 if "bad_total" in query else 1
-    samples = [
+    return [
         ({"pod": pod, "instance": pod}, str(max(0, int(second * rates[place]))))
         for pod, rates in RATES.items()
         if "canary" not in pod or second >= 0
     ]
-    return vector(*samples)(query, at)
 
 
 @pytest.fixture
 def prometheus() -> Iterator[FakePrometheus]:
     """A Prometheus that remembers the rollout."""
     with FakePrometheus() as server:
-        server.answer("shop", counters)
+        server.answer("shop", counters(known))
         yield server
 
 
@@ -327,7 +326,7 @@ def test_false_alarms_are_told_of_stables_own_history(run: Run, prometheus: Fake
     result = json.loads(done.stdout)
     assert (result["rollouts"], result["scheme"]["intervals"]) == (100, 60)
     assert result["gates"][0]["dispersionSource"].startswith("History: ")
-    prometheus.answer("shop", counters)
+    prometheus.answer("shop", counters(known))
     refused = run(FakeCluster(), *args)
     assert refused.exit_code == 1
     assert "no history of two pods of stable" in refused.stderr

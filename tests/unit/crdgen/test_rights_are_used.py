@@ -46,6 +46,8 @@ BY_VARIABLE = {
 """Children in canary/apply.py and policies in canary/hold_keeper.py, whose kind is data."""
 AS_OWNER = {("chaffinch.dev", "canaryrollouts/finalizers", "update")}
 """Where OwnerReferencesPermissionEnforcement is on."""
+BY_OWNERS = {("", "secrets", "get")}
+"""Never granted by us: who owns a Secret that a rollout names lets the operator read that one."""
 
 
 def calls(source: str) -> Iterator[Right]:
@@ -70,7 +72,7 @@ def calls(source: str) -> Iterator[Right]:
 
 
 def test_rights_and_calls_are_the_same() -> None:
-    """Every call is allowed, and every right is used."""
+    """Every call is allowed, and every right is used; Secrets are read by leave of their owners only."""
     sources = [path for path in PACKAGE.rglob("*.py") if not {"cli", "crdgen"} & set(path.relative_to(PACKAGE).parts)]
     called = {right for path in sources for right in calls(path.read_text())}
     granted = {
@@ -80,7 +82,8 @@ def test_rights_and_calls_are_the_same() -> None:
         for verb in rule.verbs
     }
     needed = called | BY_KOPF | BY_VARIABLE | AS_OWNER
-    assert granted == needed
+    assert granted == needed - BY_OWNERS
+    assert needed >= BY_OWNERS
 
 
 def test_a_call_is_found_with_its_subresource() -> None:

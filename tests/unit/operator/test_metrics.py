@@ -72,6 +72,7 @@ def test_passes_requests_and_decisions_are_counted() -> None:
     metrics = Metrics()
     KindMetrics(metrics, "CanaryRollout").passed(0.1, "ok")
     metrics.request("apply", "services", 200, 0.01)
+    metrics.queried("ok")
     metrics.decided("RollBack", "GateFailed")
     metrics.objects("CanaryRollout", 3)
     metrics.leading(True)
@@ -80,6 +81,7 @@ def test_passes_requests_and_decisions_are_counted() -> None:
     for line in (
         'chaffinch_reconcile_total{kind="CanaryRollout",result="ok"} 1.0',
         'chaffinch_api_requests_total{code="200",resource="services",verb="apply"} 1.0',
+        'chaffinch_prometheus_queries_total{result="ok"} 1.0',
         'chaffinch_rollout_decisions_total{action="RollBack",reason="GateFailed"} 1.0',
         'chaffinch_objects{kind="CanaryRollout"} 3.0',
         "chaffinch_leader 1.0",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,16 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chaffinch_operator.ports import prometheus
-from chaffinch_operator.ports.prometheus import (
-    BadQuery,
-    HttpPrometheus,
-    PrometheusServers,
-    ProviderUnreachable,
-    Sample,
-    Stream,
-    parse_vector,
-)
+from chaffinch_operator.ports import batches, prometheus
+from chaffinch_operator.ports.credentials import Credentials
+from chaffinch_operator.ports.prometheus import BadQuery, HttpPrometheus, PrometheusServers, ProviderUnreachable
+from chaffinch_operator.ports.prometheus_answers import matrix, read, vector
+from chaffinch_operator.ports.queries import Sample, Selector, Stream, plain
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 VECTOR = {
@@ -122,7 +118,7 @@ async def test_one_who_gives_up_does_not_take_the_answer_from_the_others(port: H
 
 async def test_memory_is_bounded(port: HttpPrometheus, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old answers are forgotten."""
-    monkeypatch.setattr(prometheus, "_REMEMBERED", 2)
+    monkeypatch.setattr(batches, "_REMEMBERED", 2)
     for query in ("a", "b", "c", "a"):
         await port.instant(query, AT)
     assert [form["query"] for form in server.asked] == ["a", "b", "c", "a"]
@@ -134,11 +130,12 @@ async def test_memory_is_bounded(port: HttpPrometheus, server: Server, monkeypat
         (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, BadQuery, "parse error"),
         (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, BadQuery, "too many samples"),
         (503, {"status": "error", "errorType": "timeout", "error": "late"}, ProviderUnreachable, "late"),
-        (401, {}, ProviderUnreachable, "a proxy that adds them"),
+        (401, {}, ProviderUnreachable, "authSecretRef"),
         (404, {"message": "no route"}, ProviderUnreachable, "HTTP 404"),
         (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, BadQuery, "matrix"),
         (200, {"status": "success", "data": {"resultType": "scalar", "result": [0, "1"]}}, BadQuery, "scalar"),
         (200, {"status": "success"}, BadQuery, "instant vector"),
+        (200, {**VECTOR, "warnings": ["store away"]}, ProviderUnreachable, "may be incomplete: store away"),
     ],
 )
 async def test_bad_queries_are_told_from_bad_servers(
@@ -157,7 +154,7 @@ async def test_a_page_that_is_no_prometheus(port: HttpPrometheus, server: Server
         await port.instant("up", AT)
 
 
-def matrix(*values: Any) -> bytes:
+def ranged(*values: Any) -> bytes:
     """The answer to a range, with one series of these values."""
     result = [{"metric": {"pod": "web-1"}, "values": list(values)}] if values else []
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
@@ -170,7 +167,7 @@ async def on_a_grid(port: HttpPrometheus) -> list[Stream]:
 
 async def test_a_range_comes_with_the_moments_of_its_values(port: HttpPrometheus, server: Server) -> None:
     """Whole grid in one request; a moment without a value is not there."""
-    server.answer = matrix([1767312000, "1"], [1767312060, "3"])
+    server.answer = ranged([1767312000, "1"], [1767312060, "3"])
     assert await on_a_grid(port) == [Stream({"pod": "web-1"}, ((1767312000.0, 1.0), (1767312060.0, 3.0)))]
     times = {"start": "1767312000.000", "end": "1767312060.000", "step": "30", "timeout": "5s"}
     assert server.asked == [{"query": "up", **times}]
@@ -179,9 +176,9 @@ async def test_a_range_comes_with_the_moments_of_its_values(port: HttpPrometheus
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (json.dumps(VECTOR).encode(), "a vector, not a matrix"),
-        (b'{"status": "success"}', "nothing known, not a matrix"),
-        (matrix("odd"), "without plain values"),
+        (json.dumps(VECTOR).encode(), "a vector, not raw samples"),
+        (b'{"status": "success"}', "nothing known, not raw samples"),
+        (ranged("odd"), "without plain values"),
         (b'{"status": "error", "errorType": "bad_data", "error": "too many points"}', "too many points"),
     ],
 )
@@ -218,7 +215,7 @@ async def test_servers_are_shared_by_address_and_credentials(server: Server) -> 
     """So that equal questions of many rollouts meet."""
     async with PrometheusServers() as servers:
         assert servers.get(server.url) is servers.get(server.url)
-        secret = servers.get(server.url, "Bearer t")
+        secret = servers.get(server.url, Credentials("Bearer t"))
         assert secret is not servers.get(server.url)
         await secret.instant("up", AT)
     assert server.authorization == ["Bearer t"]
@@ -234,13 +231,236 @@ def test_closed_servers_say_so() -> None:
     "series",
     [
         {},
+        [],
+        "x",
         {"metric": {}},
+        {"metric": "pod", "value": [1, "1"]},
+        {"metric": {"pod": 1}, "value": [1, "1"]},
         {"metric": {}, "value": [1]},
+        {"metric": {}, "value": [1, 1]},
         {"metric": {}, "value": [1, "x"]},
         {"metric": {}, "histogram": [1, {}]},
     ],
 )
-def test_series_without_a_plain_value_are_refused(series: dict[str, Any]) -> None:
+def test_series_without_a_plain_value_are_refused(series: Any) -> None:
     """Native histograms among them."""
     with pytest.raises(BadQuery, match="plain value"):
-        parse_vector({"resultType": "vector", "result": [series]})
+        vector({"resultType": "vector", "result": [series]})
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        [],
+        {"metric": {}},
+        {"metric": {}, "values": {}},
+        {"metric": {}, "values": [1]},
+        {"metric": {}, "values": [[1]]},
+        {"metric": {}, "values": [[1, 1]]},
+        {"metric": {}, "values": [[1e400, "1"]]},
+        {"metric": {"pod": None}, "values": []},
+        {"metric": {}, "values": [], "histograms": [[1, {}]]},
+    ],
+)
+def test_series_without_plain_samples_are_refused(series: Any) -> None:
+    """Whatever a stranger sends."""
+    with pytest.raises(BadQuery, match="plain values"):
+        matrix({"resultType": "matrix", "result": [series]})
+
+
+@pytest.mark.parametrize("result", [None, {}, "x", 1])
+def test_a_result_that_is_no_list_is_refused(result: Any) -> None:
+    """Of either kind."""
+    with pytest.raises(BadQuery):
+        vector({"resultType": "vector", "result": result})
+    with pytest.raises(BadQuery):
+        matrix({"resultType": "matrix", "result": result})
+
+
+@pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"\xff\xfe", b"{" * 100, b"[" * 100_000, b'{"status": 1}'])
+def test_bytes_that_are_no_answer_name_the_address(raw: bytes) -> None:
+    """However wrong they are."""
+    with pytest.raises(ProviderUnreachable, match="http://x answered HTTP 200, not as Prometheus does"):
+        read("http://x", 200, raw, credentials=False)
+
+
+# raw samples of many callers
+
+MATRIX = {
+    "status": "success",
+    "data": {
+        "resultType": "matrix",
+        "result": [
+            {"metric": {"namespace": name, "pod": f"{name}-1"}, "values": [[1767312000.25, "42"], [1767312001, "43"]]}
+            for name in ("pay", "shop")
+        ],
+    },
+}
+
+
+def by_namespace(*names: str) -> Selector:
+    """Hits of some namespaces."""
+    return Selector("hits_total", 'job="web"', ("namespace",), tuple((name,) for name in names))
+
+
+async def test_raw_samples_are_told_apart_by_the_value_that_was_asked_for(port: HttpPrometheus, server: Server) -> None:
+    """Two rollouts, one request; each gets its own series, with times in milliseconds."""
+    server.answer = json.dumps(MATRIX).encode()
+    pay, shop, none = await asyncio.gather(
+        *(port.raw(by_namespace(name), AT, 180_000, 5.0) for name in ("pay", "shop", "a.b"))
+    )
+    assert [dict(track.labels) for track in (*pay, *shop)] == [
+        {"namespace": "pay", "pod": "pay-1"},
+        {"namespace": "shop", "pod": "shop-1"},
+    ]
+    assert (list(pay[0].times), list(pay[0].values)) == ([1767312000250, 1767312001000], [42.0, 43.0])
+    assert none == []
+    assert [form["query"] for form in server.asked] == ['hits_total{job="web",namespace=~"a\\\\.b|pay|shop"}[180000ms]']
+
+
+async def test_the_newest_samples_are_asked_for_by_their_time(port: HttpPrometheus, server: Server) -> None:
+    """Which series are not stale, and how far they are."""
+    server.answer = json.dumps(VECTOR).encode()
+    assert (await port.newest(Selector("up"), AT))[0] == Sample({"pod": "web-1"}, 42.0)
+    assert server.asked[0]["query"] == "timestamp(up)"
+
+
+async def test_who_asked_for_raw_samples_is_expected_to_ask_for_the_newest(
+    port: HttpPrometheus, server: Server
+) -> None:
+    """One request for all, whoever finds first that a scrape is missing."""
+    server.answer = json.dumps(MATRIX).encode()
+    await asyncio.gather(*(port.raw(by_namespace(name), AT, 180_000, 5.0) for name in ("pay", "shop")))
+    server.answer = json.dumps(VECTOR).encode()
+    later = AT + timedelta(seconds=5)
+    for name in ("shop", "pay"):
+        await port.newest(by_namespace(name), later, 180_000, 5.0)
+    assert [form["query"] for form in server.asked][1:] == ['timestamp(hits_total{job="web",namespace=~"pay|shop"})']
+
+
+async def test_an_answer_that_is_too_large_for_many_is_asked_for_in_parts(
+    port: HttpPrometheus, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is refused where it is too large for one."""
+    server.answer = json.dumps(MATRIX).encode()
+    monkeypatch.setattr(prometheus, "MAX_BYTES", 10)
+    with pytest.raises(BadQuery, match="fewer series"):
+        await port.raw(by_namespace("pay", "shop"), AT, 180_000)
+    with pytest.raises(BadQuery, match="fewer series"):
+        await port.raw(by_namespace("shop"), AT, 180_000)
+    assert [form["query"].partition("namespace")[2] for form in server.asked] == [
+        '=~"pay|shop"}[180000ms]',
+        '="pay"}[180000ms]',
+        '="shop"}[180000ms]',
+    ]
+
+
+async def test_every_request_is_counted_by_its_result(server: Server, session: aiohttp.ClientSession) -> None:
+    """What a server has to bear, and how it bears it."""
+    seen: list[str] = []
+    port = HttpPrometheus(server.url, session=session, observe=seen.append)
+    await port.instant("up", AT)
+    server.answer = b"<html>"
+    for query, status in (("a", 200), ("b", 400)):
+        server.status = status
+        if status == 400:
+            server.answer = b'{"status": "error"}'
+        with pytest.raises((BadQuery, ProviderUnreachable)):
+            await port.instant(query, AT)
+    assert seen == ["ok", "unreachable", "bad_query"]
+
+
+@asynccontextmanager
+async def serving(*pieces: bytes, pause: float) -> AsyncIterator[str]:
+    """A server that sends these bytes and closes; its address."""
+    over = asyncio.Event()
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause)
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await over.wait()
+    server.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause", "words"),
+    [
+        ((), 0.0, "127.0.0.1"),
+        ((b"SSH-2.0-OpenSSH\r\n",), 0.0, "127.0.0.1"),
+        ((HEAD, b"{"), 0.0, "127.0.0.1"),
+        ((HEAD, *(b" " for _ in range(20))), 0.05, "did not answer within 0.5 s"),
+    ],
+    ids=["closed at once", "another protocol", "half an answer", "a byte at a time"],
+)
+async def test_connections_that_break_or_drag_on(
+    session: aiohttp.ClientSession, pieces: tuple[bytes, ...], pause: float, words: str
+) -> None:
+    """Each is a server that cannot be asked, by its address."""
+    async with serving(*pieces, pause=pause) as address:
+        with pytest.raises(ProviderUnreachable, match=words):
+            await HttpPrometheus(address, session=session, seconds=0.5).instant("up", AT)
+
+
+# selectors
+
+
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [
+        (Selector("up"), "up"),
+        (Selector("up", 'job="a",'), 'up{job="a"}'),
+        (Selector("up", "", ("ns",), (("a",),)), 'up{ns="a"}'),
+        (Selector("up", 'job="a"', ("ns",), (("b",), ("a",), ("b",))), 'up{job="a",ns=~"a|b"}'),
+        (Selector("up", "", ("ns",), (('a"b\\',), ("(c+.d)",))), 'up{ns=~"\\\\(c\\\\+\\\\.d\\\\)|a\\"b\\\\\\\\"}'),
+        (Selector("up", "", ("ns", "w"), (("a", "x"), ("b", "y"))), 'up{ns=~"a|b",w=~"x|y"}'),
+    ],
+)
+def test_values_are_literal_alternatives(selector: Selector, text: str) -> None:
+    """Nothing in a name is a pattern."""
+    assert selector.text == text
+
+
+@pytest.mark.parametrize(
+    ("query", "selector"),
+    [
+        ("up", Selector("up")),
+        (" up { } ", Selector("up")),
+        ('up{code=~"5..", path!~\'a"}\',}', Selector("up", """code=~"5..", path!~'a"}',""")),
+        ('a:b{x="{}\\\\\\""}', Selector("a:b", 'x="{}\\\\\\""')),
+        ("up{`quoted.name`=`b`}", Selector("up", "`quoted.name`=`b`")),
+    ],
+)
+def test_a_plain_selector_is_told_from_what_computes(query: str, selector: Selector) -> None:
+    """Of it there are raw samples."""
+    assert plain(query) == selector
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "sum(up)",
+        "up offset 1m",
+        "up[1m]",
+        "up @ 5",
+        "up + up",
+        "sum by (pod) (up)",
+        '{__name__=~"a|b"}',
+        "up{a}",
+        "up{",
+    ],
+)
+def test_what_computes_is_no_plain_selector(query: str) -> None:
+    """Nor is one of several metrics."""
+    assert plain(query) is None
