@@ -38,3 +38,11 @@ def test_the_ci_script_can_be_started() -> None:
     """.ci/run and the scripts it needs are executable."""
     scripts = (".ci/run", "tests/support/repository/venv.sh")
     assert [name for name in scripts if not (checkout.ROOT / name).stat().st_mode & 0o100] == []
+
+
+def test_no_link_is_committed() -> None:
+    """A link to somewhere on one machine, such as .venv in a second worktree, would replace what others have there."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=checkout.ROOT, capture_output=True, check=True, text=True
+    ).stdout
+    assert [line for line in listed.splitlines() if line.startswith("120000")] == []
