@@ -32,9 +32,18 @@ Tell = Callable[[int, int], None]
 def naming(spec: CanaryRolloutSpec, namespace: str, name: str, stable_hash: str = "") -> Naming:
     """Which series are whose. Without stable's hash its pods are all of the target's that are not the canary's."""
     target = spec.target_ref.name
-    stable = f"{target}-{stable_hash}-" if stable_hash else f"{target}-"
-    canary = names.canary_name(target)
-    return Naming(namespace, name, stable[:58], f"{canary}-"[:58], stable_workload=target, canary_workload=canary)
+    stable, canary = f"{target}-{stable_hash}-" if stable_hash else f"{target}-", names.canary_name(target)
+    baseline = names.baseline_name(target) if spec.canary.baseline == "Dedicated" else ""
+    return Naming(
+        namespace,
+        name,
+        stable[:58],
+        f"{canary}-"[:58],
+        stable_workload=target,
+        canary_workload=canary,
+        baseline_pods=f"{baseline}-"[:58] if baseline else "",
+        baseline_workload=baseline,
+    )
 
 
 def read_csv(path: str, gates: Sequence[str]) -> Recording:
