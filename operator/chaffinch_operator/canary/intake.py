@@ -84,11 +84,12 @@ def raw(query: str, tracks: Iterable[Track], start: int, end: int) -> Reading:
 def overdue(reading: Reading) -> dict[str, int]:
     """The sources a sample of which should have come by the end and is not there, with the time of their newest one.
 
-    Each is expected to go on as it did. Such a source is gone, or its samples are late: the reading cannot tell.
+    Each is expected to go on as it did; one that was seen only once, within the length of an interval. Such a source is
+    gone, or its samples are late: the reading cannot tell.
     """
     times = _times(reading.tracks)
     cadences = {source: median(b - a for a, b in pairwise(found)) for source, found in times.items() if len(found) > 1}
-    usual = min(cadences.values(), default=math.inf)
+    usual = min(cadences.values(), default=reading.end - reading.start)
     return {s: found[-1] for s, found in times.items() if found[-1] + cadences.get(s, usual) <= reading.end}
 
 
@@ -194,17 +195,17 @@ def _times(tracks: Iterable[Track]) -> dict[str, list[int]]:
     return {source: sorted(times) for source, times in found.items()}
 
 
-def read_pair(gate: str, source: Pair, bad: Reading, total: Reading) -> GateReading:
-    """A gate of two queries."""
+def read_pair(gate: str, source: Pair, bad: Reading, total: Reading, *, both: bool = False) -> GateReading:
+    """A gate of two queries. both: without data of stable there is nothing to compare."""
     arms = _no_events()
     for position, reading, other in ((0, bad, total), (1, total, bad)):
         for labels, count in increments(reading, other):
             if arm := source.arms.of(labels.get(source.arms.label, "")):
                 arms[arm][position] += count
-    return _gate_reading(gate, source.total, source.arms, total, arms)
+    return _gate_reading(gate, source.total, source.arms, total, arms, both=both)
 
 
-def read_classes(gate: str, source: Classes, reading: Reading) -> GateReading:
+def read_classes(gate: str, source: Classes, reading: Reading, *, both: bool = False) -> GateReading:
     """A gate of one query whose series are told apart by a label."""
     return _split(
         gate,
@@ -213,10 +214,11 @@ def read_classes(gate: str, source: Classes, reading: Reading) -> GateReading:
         reading,
         source.label,
         lambda labels, count: (count if labels.get(source.label, "").startswith(source.bad_prefix) else 0, count),
+        both=both,
     )
 
 
-def read_buckets(gate: str, source: Buckets | Native, reading: Reading) -> GateReading:
+def read_buckets(gate: str, source: Buckets | Native, reading: Reading, *, both: bool = False) -> GateReading:
     """A gate of two buckets of a histogram. The caller has seen to it that the threshold is a boundary."""
     return _split(
         gate,
@@ -225,6 +227,7 @@ def read_buckets(gate: str, source: Buckets | Native, reading: Reading) -> GateR
         reading,
         LE,
         lambda labels, count: (count, count) if labels.get(LE) == "+Inf" else (-count, 0),
+        both=both,
     )
 
 
@@ -248,6 +251,8 @@ def _split(
     reading: Reading,
     parts: str,
     share: Callable[[Mapping[str, str], int], tuple[int, int]],
+    *,
+    both: bool,
 ) -> GateReading:
     """A gate of one query. share: bad and all events among those of a series."""
     arms = _no_events()
@@ -256,7 +261,7 @@ def _split(
             bad, total = share(labels, count)
             arms[arm][0] += bad
             arms[arm][1] += total
-    return _gate_reading(gate, query, by, reading, arms)
+    return _gate_reading(gate, query, by, reading, arms, both=both)
 
 
 def _no_events() -> dict[str, list[int]]:
@@ -264,8 +269,11 @@ def _no_events() -> dict[str, list[int]]:
     return {arm: [0, 0] for arm in ("canary", "baseline", "other")}
 
 
-def _gate_reading(gate: str, query: str, by: Arms, reading: Reading, arms: Mapping[str, Sequence[int]]) -> GateReading:
-    problem = _problem(query, by, [t.labels for t in reading.tracks if reading.exact or reading.end in t.times])
+def _gate_reading(
+    gate: str, query: str, by: Arms, reading: Reading, arms: Mapping[str, Sequence[int]], *, both: bool
+) -> GateReading:
+    seen = [t.labels for t in reading.tracks if reading.exact or reading.end in t.times]
+    problem = _problem(query, by, seen, both=both)
     for arm, (bad, total) in arms.items():
         if not problem and not 0 <= bad <= total:
             problem = Blocker(
@@ -279,7 +287,7 @@ def _gate_reading(gate: str, query: str, by: Arms, reading: Reading, arms: Mappi
     return GateReading(gate, ArmReading(*canary), ArmReading(*baseline), other_requests=others)
 
 
-def _problem(query: str, by: Arms, series: Sequence[Mapping[str, str]]) -> Blocker | None:
+def _problem(query: str, by: Arms, series: Sequence[Mapping[str, str]], *, both: bool) -> Blocker | None:
     text = cut(query, _QUERY)
     if not series:
         return Blocker(Reason.NO_DATA, f"`{text}` returns nothing")
@@ -292,4 +300,7 @@ def _problem(query: str, by: Arms, series: Sequence[Mapping[str, str]]) -> Block
     if "canary" not in arms:
         whose = "only of stable" if arms & {"baseline", "other"} else "none of them of stable or of the canary"
         return Blocker(Reason.NO_DATA, f"`{text}` returns {len(series)} series, {whose}: the canary has none yet")
+    if both and "baseline" not in arms:
+        message = f"`{text}` returns {len(series)} series, none of them of stable: there is nothing to compare with"
+        return Blocker(Reason.NO_DATA, message)
     return None

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from chaffinch_operator.canary import clock, intake, native
-from chaffinch_operator.canary.gates import ResolvedGate
+from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_operator.canary.intake import Reading, UnusableError
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
@@ -95,35 +95,35 @@ async def _gate(ask: "_Ask", gate: ResolvedGate, source: Source) -> GateReading:
     try:
         match source:
             case Pair():
-                return await _pair(ask, gate.name, source)
+                return await _pair(ask, gate, source)
             case Classes():
                 reading = await ask.raw(source.query)
-                return intake.read_classes(gate.name, source, reading)
+                return intake.read_classes(gate.name, source, reading, both=True)
             case Buckets():
                 return await _buckets(ask, gate.name, source)
             case Native():
                 reading = await ask.raw(source.query, lambda tracks: native.as_buckets(source, tracks))
-                return intake.read_buckets(gate.name, source, reading)
+                return intake.read_buckets(gate.name, source, reading, both=True)
     except UnusableError as problem:
         return GateReading(gate.name, problem=problem.blocker)
     except BadQuery as problem:
         return GateReading(gate.name, problem=Blocker(Reason.BAD_QUERY, problem.message))
 
 
-async def _pair(ask: "_Ask", name: str, source: Pair) -> GateReading:
+async def _pair(ask: "_Ask", gate: ResolvedGate, source: Pair) -> GateReading:
     """Both queries the same way, or pods that come and go would count in one of them only."""
     bad, total = plain(source.bad), plain(source.total)
     if bad is not None and total is not None:
         readings = await _together(ask.raw(bad), ask.raw(total))
     else:
         readings = await _together(ask.instants(source.bad), ask.instants(source.total))
-    return intake.read_pair(name, source, *readings)
+    return intake.read_pair(gate.name, source, *readings, both=gate.kind is Kind.RATIO)
 
 
 async def _buckets(ask: "_Ask", name: str, source: Buckets) -> GateReading:
     reading = await ask.raw(source.query)
     if intake.has_boundary(source, reading.tracks):
-        return intake.read_buckets(name, source, reading)
+        return intake.read_buckets(name, source, reading, both=True)
     boundaries = (intake.boundary(s.labels) for s in await ask.prometheus.instant(source.boundaries_query, ask.end))
     found = sorted({b for b in boundaries if math.isfinite(b)})
     return GateReading(

@@ -360,6 +360,19 @@ def test_a_scrape_that_did_not_come_is_noticed() -> None:
     assert overdue(read(track(CANARY, {5: 1}))) == {}
 
 
+def test_what_was_seen_only_once_and_long_ago_is_overdue() -> None:
+    """Nothing tells how often it is scraped, but an interval without a single sample says nothing of it."""
+    assert overdue(read(track(CANARY, {-100: 1}))) == {f"{CANARY}:8080": START - 100_000}
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_without_stable_there_is_nothing_to_compare_with(needed: bool) -> None:
+    """A gate that compares has no data when only the canary is seen; one that looks at the canary alone has."""
+    alone = read(track(CANARY, {-10: 100, 0: 110, 10: 120, 20: 130, 30: 140}))
+    problem = read_pair("g", PAIR, read(), alone, both=needed).problem
+    assert (problem is not None and problem.reason is Reason.NO_DATA) == needed
+
+
 def test_an_interval_waits_for_no_pod_that_went() -> None:
     """Its series went stale: all it had is there."""
     assert lateness({CANARY: 35}) == ""
