@@ -26,6 +26,11 @@ class Version:
     delay_ms: int = 0
     image: str = ""
     """Default: the application's."""
+    load: int = 0
+    """Requests of each pod in a virtual minute, which passes in a second; 0: only what clients send."""
+    noise: float = 0.0
+    """Sigma of the log-normal noise on the error rate of each pod's virtual minutes."""
+    seed: str = ""
 
     def environment(self) -> list[Object]:
         """As environment variables of the container."""
@@ -35,6 +40,8 @@ class Version:
             "SLOW_RATE": self.slow_rate,
             "DELAY_MS": self.delay_ms,
         }
+        if self.load:
+            values |= {"LOAD": self.load, "NOISE": self.noise, "SEED": self.seed}
         return [{"name": name, "value": str(value)} for name, value in values.items()]
 
 

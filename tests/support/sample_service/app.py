@@ -8,15 +8,24 @@ behaviour while it runs; a new behaviour is a new version, as with real software
     SLOW_RATE   share of requests that are answered DELAY_MS late
     DELAY_MS    in milliseconds
     PORT        default 8080
+
+With LOAD it needs no clients: each second its counters grow by a minute of requests that nobody sent, of which
+ERROR_RATE fail in the mean, but more in one minute and fewer in another.
+
+    LOAD        requests in such a minute
+    NOISE       sigma of the log-normal noise on the error rate, drawn for every minute anew
+    SEED        of that noise; pods with different host names have different noise
 """
 
 import asyncio
 import bisect
 import itertools
 import json
+import math
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +49,9 @@ class Behaviour:
     error_rate: float = 0.0
     slow_rate: float = 0.0
     delay_seconds: float = 0.0
+    load: int = 0
+    """Requests in each virtual minute."""
+    noise: float = 0.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Behaviour":
@@ -49,6 +61,8 @@ class Behaviour:
             error_rate=_number(environ, "ERROR_RATE", 1.0),
             slow_rate=_number(environ, "SLOW_RATE", 1.0),
             delay_seconds=_number(environ, "DELAY_MS", 60_000.0) / 1000,
+            load=int(_number(environ, "LOAD", 100_000.0)),
+            noise=_number(environ, "NOISE", 3.0),
         )
 
 
@@ -76,6 +90,12 @@ class Metrics:
         self.by_code[code] = self.by_code.get(code, 0) + 1
         self.by_bucket[bisect.bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
+
+    def add(self, bad: int, total: int) -> None:
+        """Count so many quick answers at once."""
+        self.by_code[500] = self.by_code.get(500, 0) + bad
+        self.by_code[200] = self.by_code.get(200, 0) + total - bad
+        self.by_bucket[0] += total
 
     def text(self) -> str:
         """The text format of Prometheus; both codes are there from the start, so the first error is seen as a rise."""
@@ -248,6 +268,23 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._next)
 
 
+def virtual_minute(behaviour: Behaviour, chance: random.Random) -> int:
+    """How many of a minute's requests are bad: independent given the minute, whose error rate is noisy."""
+    mood = math.exp(behaviour.noise * chance.gauss(0.0, 1.0) - behaviour.noise**2 / 2)
+    rate = behaviour.error_rate * mood
+    return sum(chance.random() < rate for _ in range(behaviour.load))
+
+
+async def pass_minutes(service: Service, chance: random.Random, second: float = 1.0) -> None:
+    """A virtual minute each second; what a slow machine missed is made up for."""
+    clock = asyncio.get_running_loop().time
+    due = clock()
+    while True:
+        due += second
+        await asyncio.sleep(due - clock())
+        service.metrics.add(virtual_minute(service.behaviour, chance), service.behaviour.load)
+
+
 async def listen(service: Service, host: str, port: int) -> asyncio.Server:
     """Start to serve."""
     return await asyncio.get_running_loop().create_server(lambda: Connection(service), host, port, backlog=512)
@@ -273,8 +310,14 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, terminated.set)
     # "" and not "0.0.0.0": both address families, for clusters of either
     server = await listen(service, "", int(os.environ.get("PORT", "8080")))
+    minutes = None
+    if service.behaviour.load:
+        chance = random.Random(f"{os.environ.get('SEED', '')}/{socket.gethostname()}")
+        minutes = asyncio.create_task(pass_minutes(service, chance))
     await terminated.wait()
     await drain(service, DRAIN_SECONDS)
+    if minutes is not None:
+        minutes.cancel()
     server.close()
 
 

@@ -1,12 +1,15 @@
 """The sample service, in this process on a free port."""
 
 import asyncio
+import math
+import random
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from support.sample_service.app import Behaviour, Service, drain, listen
+from support.sample_service.app import Behaviour, Service, drain, listen, pass_minutes, virtual_minute
 
 DEADLINE_SECONDS = 10.0
 
@@ -167,3 +170,33 @@ def test_a_bad_value_is_named(name: str, value: str) -> None:
     """Nobody wants to guess which variable it was."""
     with pytest.raises(ValueError, match=f"{name}={value}"):
         Behaviour.from_env({name: value})
+
+
+def test_virtual_minutes_are_as_noisy_as_asked() -> None:
+    """Mean 10 bad of 1,000, variance that of a Poisson mixed with a log-normal of sigma 0.3: 10 + 100 * 0.094."""
+    chance = random.Random(1)
+    bad = [virtual_minute(Behaviour(error_rate=0.01, load=1000, noise=0.3), chance) for _ in range(3000)]
+    assert statistics.mean(bad) == pytest.approx(10.0, abs=0.4)
+    assert statistics.variance(bad) == pytest.approx(10 * 0.99 + 100 * math.expm1(0.09), rel=0.1)
+
+
+async def test_minutes_pass_without_clients() -> None:
+    """Counters grow by whole minutes of requests, bad ones among them, though nobody sends any."""
+    service = Service(Behaviour(error_rate=0.5, load=50))
+    task = asyncio.create_task(pass_minutes(service, random.Random(2), second=0.001))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while sum(service.metrics.by_code.values()) < 500:  # noqa: ASYNC110 -- a counter has no event
+            await asyncio.sleep(0.001)
+    task.cancel()
+    total, bad = sum(service.metrics.by_code.values()), service.metrics.by_code[500]
+    assert total % 50 == 0
+    assert 0.3 * total < bad < 0.7 * total
+    assert service.metrics.by_bucket[0] == total
+
+
+def test_load_and_noise_are_read_from_the_environment() -> None:
+    """Both are numbers; what is none is refused by name."""
+    read = Behaviour.from_env({"ERROR_RATE": "0.01", "LOAD": "1000", "NOISE": "0.3"})
+    assert (read.load, read.noise) == (1000, 0.3)
+    with pytest.raises(ValueError, match="NOISE=much"):
+        Behaviour.from_env({"NOISE": "much"})
