@@ -9,6 +9,7 @@ from chaffinch_stats import (
     counts,
     dispersion,
     group_sequential,
+    group_timing,
     hypergeometric,
     method,
     mixture_bounds,
@@ -16,8 +17,10 @@ from chaffinch_stats import (
     one_sample,
     planning,
     quantiles,
+    races,
     sample_ratio,
     spending,
+    timing,
 )
 from chaffinch_stats.combine import harm_threshold, safe_threshold
 from chaffinch_stats.counts import (
@@ -62,6 +65,7 @@ __all__ = [
     "dispersion",
     "from_state",
     "group_sequential",
+    "group_timing",
     "harm_threshold",
     "hypergeometric",
     "log_e_harm",
@@ -76,6 +80,7 @@ __all__ = [
     "p_value",
     "planning",
     "quantiles",
+    "races",
     "rate_requests_to_pass",
     "rate_requests_to_reject",
     "ratio",
@@ -85,6 +90,7 @@ __all__ = [
     "safe_threshold",
     "sample_ratio",
     "spending",
+    "timing",
     "to_state",
     "update",
 ]

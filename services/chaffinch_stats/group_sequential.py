@@ -179,17 +179,23 @@ def score(interval: Interval, ratio: float) -> tuple[float, float, float]:
     Miettinen and Nurminen 1985).
     """
     canary, baseline = interval.canary, interval.baseline
-    total, bad = canary.total + baseline.total, canary.bad + baseline.bad
-    if not interval.informative or bad in (0, total):
+    return score_of((canary.bad, canary.total), (baseline.bad, baseline.total), ratio)
+
+
+def score_of(canary: tuple[float, float], baseline: tuple[float, float], ratio: float) -> tuple[float, float, float]:
+    """Return the same of (bad, total) of both arms, which need not be whole: expected counts will do."""
+    (canary_bad, canary_total), (baseline_bad, baseline_total) = canary, baseline
+    total, bad = canary_total + baseline_total, canary_bad + baseline_bad
+    if not (canary_total > 0 and baseline_total > 0) or total <= 1 or bad in (0, total):
         return 0.0, 0.0, 0.0
-    weighted = ratio * canary.total + baseline.total
-    theta = ratio * canary.total / weighted
+    weighted = ratio * canary_total + baseline_total
+    theta = ratio * canary_total / weighted
     rate = min(bad / weighted, 1.0, 1.0 / ratio)
-    of_canary = canary.total * ratio * rate * (1.0 - ratio * rate)
-    of_baseline = baseline.total * rate * (1.0 - rate)
+    of_canary = canary_total * ratio * rate * (1.0 - ratio * rate)
+    of_baseline = baseline_total * rate * (1.0 - rate)
     variance = (1.0 - theta) ** 2 * of_canary + theta**2 * of_baseline
     third = (1.0 - theta) ** 3 * of_canary * (1.0 - 2.0 * ratio * rate) - theta**3 * of_baseline * (1.0 - 2.0 * rate)
-    return (1.0 - theta) * canary.bad - theta * baseline.bad, variance * total / (total - 1), third
+    return (1.0 - theta) * canary_bad - theta * baseline_bad, variance * total / (total - 1), third
 
 
 def look(evidence: GroupEvidence, gate: GroupGate, *, last: bool = False) -> GroupEvidence:

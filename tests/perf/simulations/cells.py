@@ -94,9 +94,9 @@ class Number:
     @property
     def claim(self) -> str:
         """As text."""
-        most = f"<= {self.at_most:,.4g}" if self.at_most is not None else ""
-        least = f">= {self.at_least:,.4g}" if self.at_least is not None else ""
-        return most or least
+        most = [f"<= {self.at_most:,.4g}"] if self.at_most is not None else []
+        least = [f">= {self.at_least:,.4g}"] if self.at_least is not None else []
+        return ", ".join(least + most)
 
 
 Cell = Share | Number

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from perf.simulations import delays, false_alarms, noise, promotion
+from perf.simulations import delays, false_alarms, noise, plans, promotion
 from perf.simulations.cells import Cell
 
 
@@ -48,4 +48,5 @@ SCENARIOS = (
     Scenario("ranks", "Rank judges", "reference 3.4", false_alarms.rank_judge),
     Scenario("latency", "Latency through one bucket", "reference 3.4", delays.latency),
     Scenario("splits", "Traffic splits", "reference 3.5", delays.splits),
+    Scenario("plans", "Forecasts of `plan`", "planner", plans.forecasts, quick=200),
 )
