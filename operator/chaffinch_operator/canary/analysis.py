@@ -79,7 +79,7 @@ def _fold(c: Context) -> CanaryRolloutStatus:
             status = _fold_one(c, status, reading, thresholds)
     gates = evidence.judge_restarts(c.gates, status.gates, c.snap.canary.restarts if c.snap.canary else None)
     status = status.model_copy(update={"gates": list(gates)})
-    return status.model_copy(update={"forecast": forecast(c.gates, status, float(c.spec.analysis.beta))})
+    return status.model_copy(update={"forecast": forecast(c.spec, c.gates, status)})
 
 
 def _fold_one(

@@ -1,41 +1,64 @@
-"""When a canary that is as good as stable will have proven it, at the traffic measured in the present step. Pure."""
+"""When a canary that is as good as stable will have proven it, at the traffic measured so far. Pure."""
 
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from chaffinch_operator.canary import calibration, clock, judge_group
+from chaffinch_operator.canary import calibration, clock, judge_group, pace
 from chaffinch_operator.canary.gates import ResolvedGate
+from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Verdict
+from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Forecast, GateStatus
 from chaffinch_stats import group_sequential, planning, requests_to_pass, safe_threshold
 from chaffinch_stats.group_sequential import GroupGate
 
+_MONTH = 31 * 86_400.0
 
-def forecast(gates: Sequence[ResolvedGate], status: CanaryRolloutStatus, beta: float) -> Forecast | None:
-    """Requests of both arms that the slowest gate still needs, and when they will have come; None while unknown.
+
+def forecast(spec: CanaryRolloutSpec, gates: Sequence[ResolvedGate], status: CanaryRolloutStatus) -> Forecast | None:
+    """What the slowest gate still needs through the steps to come, and when it will have it; None while unknown.
 
     The evidence a gate has counts: what is missing of log(1/beta) is taken as the share of the requests missing. In
     mode GroupSequential it is the end of the longer plan, by which a decision is due whatever the candidate is.
     """
-    step, seconds = status.step, _seconds_judged(status)
-    if seconds <= 0 or not 0 < step.canary_requests < step.total_requests:
-        return None
-    share = step.canary_requests / step.total_requests
-    statuses = {g.name: g for g in status.gates}
-    needed = max(
-        (
-            _still_needed(calibration.settled(g, statuses[g.name]), statuses[g.name], share, beta)
-            for g in gates
-            if g.acting and g.name in statuses
-        ),
-        default=0.0,
-    )
-    if math.isinf(needed):
-        return None
-    until = timedelta(seconds=needed * seconds / step.total_requests)
+    stretches, beta = pace.ahead(spec, status), float(spec.analysis.beta)
     end = clock.parse(status.interval_end)
-    return Forecast(requests_needed=math.ceil(needed), decision_by=_by(end, until)) if end else None
+    if not stretches or end is None:
+        return None
+    statuses = {g.name: g for g in status.gates}
+    judged = [(calibration.settled(g, statuses[g.name]), statuses[g.name]) for g in gates if g.name in statuses]
+    times = {
+        g.name: pace.time_to_gather(stretches, partial(_still_needed, g, told, beta=beta))
+        for g, told in judged
+        if g.acting
+    }
+    slowest = max(times, key=times.__getitem__, default="")
+    longest = times.get(slowest, 0.0)
+    if math.isinf(longest):
+        return None
+    decided = max(longest, pace.steps_left(stretches))
+    return Forecast(
+        requests_needed=math.ceil(pace.requests_in(stretches, longest)),
+        decision_by=_by(end, decided),
+        gate=slowest if longest else "",
+    )
+
+
+def deadline(spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> datetime | None:
+    """When maxDuration is over; None before the canary had its first weight."""
+    started = clock.parse(status.analysis_started_at)
+    return started + timedelta(seconds=seconds(spec.promotion.max_duration)) if started else None
+
+
+def too_slow(spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> bool | None:
+    """Whether there will be no verdict within maxDuration; None where that is not known, or does not matter."""
+    over = deadline(spec, status)
+    if status.forecast is None or over is None or spec.promotion.require == "Duration":
+        return None
+    by = clock.parse(status.forecast.decision_by)
+    return by is None or by > over
 
 
 def _still_needed(gate: ResolvedGate, status: GateStatus, share: float, beta: float) -> float:
@@ -66,14 +89,9 @@ def _of_the_plan(gate: GroupGate, status: GateStatus, rate: float, share: float)
     return whole * missing if missing > 0.0 else 0.0
 
 
-def _seconds_judged(status: CanaryRolloutStatus) -> float:
-    started, end = clock.parse(status.step.started_at), clock.parse(status.interval_end)
-    return (end - started).total_seconds() if started and end else 0.0
-
-
-def _by(end: datetime, until: timedelta) -> str:
+def _by(end: datetime, seconds_ahead: float) -> str:
     """In whole minutes, so that it does not change with every interval; empty when it is more than a month away."""
-    if until > timedelta(days=31):
+    if seconds_ahead > _MONTH:
         return ""
-    at = end + until
+    at = end + timedelta(seconds=seconds_ahead)
     return clock.stamp(at.replace(second=0, microsecond=0) + timedelta(minutes=1))

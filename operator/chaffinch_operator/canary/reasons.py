@@ -62,6 +62,11 @@ class Reason(StrEnum):
     """A gate has no usable data: the weight is held, nothing is decided."""
     INCONCLUSIVE = "Inconclusive"
     """maxDuration is over without a verdict."""
+    # the forecast
+    WITHIN_MAX_DURATION = "WithinMaxDuration"
+    """A candidate as good as stable will be decided within maxDuration."""
+    TOO_SLOW = "TooSlow"
+    """At the present traffic a candidate as good as stable is not decided within maxDuration."""
     # towards promotion
     GATES_PASSED = "GatesPassed"
     """Every gate proved the canary safe at its margin."""

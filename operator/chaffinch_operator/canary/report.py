@@ -1,6 +1,7 @@
 """From the decided status to what people and tools read: phase, conditions, events, metric samples. Pure."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from chaffinch_operator import conditions
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.flow import Context, blocked
+from chaffinch_operator.canary.forecast import deadline, too_slow
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
 from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, GateStatus
@@ -27,8 +29,9 @@ _PHASES = {
 }
 _MOVING = frozenset({Action.START, Action.SHIFT, Action.PROMOTE, Action.ROLL_BACK, Action.RELEASE, Action.ABANDON})
 Told = TypeVar("Told", Condition, GateStatus, AlertStatus)
+ON_TIME = "OnTime"
 LIMIT_BYTES = 16_000
-_MESSAGE, _SHORT_MESSAGE = 512, 120
+_MESSAGE, _SHORT_MESSAGE = 512, 100
 """Characters of a condition's message; lastDecision has all of it."""
 _WARNINGS = frozenset({Action.ROLL_BACK, Action.REJECTED})
 _ALERTS = frozenset({Reason.ALERT_FIRING, Reason.PAUSED_BY_ALERT})
@@ -60,10 +63,12 @@ class RolloutSample:
 
 def report(c: Context) -> CanaryRolloutStatus:
     """The status as it is written: phase, conditions and generation filled in."""
-    found = _conditions(c)
+    on_time = _on_time(c)
+    found = [*_conditions(c), *on_time]
     old = [
         conditions.Condition(k.type, k.status, k.reason, k.message, k.observed_generation, k.last_transition_time)  # type: ignore[arg-type]
         for k in c.status.conditions
+        if k.type != ON_TIME or on_time or _awaits_forecast(c)
     ]
     merged = conditions.merge(old, found, c.now)
     listed = [
@@ -170,6 +175,41 @@ def _phase(c: Context) -> str:
     if c.spec.suspend and c.action in IN_FLIGHT:
         return "Suspended"
     return "Progressing" if c.reason is Reason.STEP_WEIGHT else _PHASES[c.action]
+
+
+def _on_time(c: Context) -> list[conditions.NewCondition]:
+    """The forecast against maxDuration, with the numbers; nothing where there is no forecast.
+
+    Only an outlook: Ready, Reconciling and Stalled do not depend on it. What it says changes by whole minutes.
+    """
+    slow, ahead, over = too_slow(c.spec, c.status), c.status.forecast, deadline(c.spec, c.status)
+    if slow is None or ahead is None or over is None or not _awaits_forecast(c):
+        return []
+    generation, limit = c.snap.generation, c.spec.promotion.max_duration
+    if not slow:
+        message = f"a candidate as good as stable will be decided within maxDuration {limit}"
+        return [conditions.NewCondition(ON_TIME, "True", Reason.WITHIN_MAX_DURATION, message, generation)]
+    until = f"until {ahead.decision_by}" if ahead.decision_by else "for more than a month"
+    why = f"the steps last {until}"
+    if ahead.gate:
+        requests = _roughly(ahead.requests_needed)
+        why = f"gate {ahead.gate} needs about {requests} more requests, at the present traffic {until}"
+    message = (
+        f"{why}, but maxDuration {limit} ends at {conditions.rfc3339(over)}; what would halve it: "
+        f"kubectl chaffinch plan {c.snap.name}"
+    )
+    return [conditions.NewCondition(ON_TIME, "False", Reason.TOO_SLOW, message, generation)]
+
+
+def _awaits_forecast(c: Context) -> bool:
+    """Whether the outlook matters. Between two steps it is not known for an interval; what was said still stands."""
+    return c.action in {Action.SHIFT, Action.PAUSE, Action.HOLD} and c.spec.promotion.require == "Evidence"
+
+
+def _roughly(requests: int) -> str:
+    """Two digits, so that the sentence does not change with every interval."""
+    unit = 10 ** max(0, len(str(requests)) - 2)
+    return f"{math.ceil(requests / unit) * unit:,}"
 
 
 def _obstacle(c: Context) -> Blocker | None:

@@ -23,7 +23,7 @@ class Condition(Model):
     """A Kubernetes condition (metav1.Condition)."""
 
     type: Short
-    """Ready, Reconciling, Stalled, Progressing or HoldInstalled."""
+    """Ready, Reconciling, Stalled, Progressing, HoldInstalled or OnTime."""
     status: Short
     """True, False or Unknown."""
     reason: Short
@@ -184,7 +184,9 @@ class Forecast(Model):
     requests_needed: int = 0
     """Requests of both arms still needed by the slowest gate."""
     decision_by: Time = ""
-    """When that is reached at the present traffic."""
+    """When it has them at the present traffic and the steps are over, in whole minutes; empty: over a month away."""
+    gate: Short = ""
+    """The slowest gate; empty when only the steps are left."""
 
 
 class CanaryRolloutStatus(Model):
@@ -195,7 +197,8 @@ class CanaryRolloutStatus(Model):
     phase: Short = ""
     """For display only; conditions and lastDecision are the truth."""
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_BY_TYPE)] = Field(default=[])
-    """Ready, Reconciling and Stalled as kstatus wants them; Progressing and HoldInstalled beside them."""
+    """Ready, Reconciling and Stalled as kstatus wants them; Progressing, HoldInstalled and, while a forecast is there,
+    OnTime beside them."""
     last_decision: DecisionStatus = DecisionStatus()
     stable: Revision | None = None
     candidate: Revision | None = None

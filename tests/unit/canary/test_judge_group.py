@@ -173,7 +173,7 @@ def test_looks_are_spread_over_the_information(seen: list[int], looks: int, marg
     slow, information = max(
         ((sums.harm, design.harm_information), (sums.safe, design.safe_information)), key=lambda side: side[1]
     )
-    marks = [math.floor(at / information * looks + 1e-6) for at in slow.at]
+    marks = [math.floor(at / information * looks + 1e-9 * looks) for at in slow.at]
     assert marks == sorted({mark for mark in marks if mark >= 1})
     assert len(sums.harm.at) <= looks
     assert len(sums.safe.at) <= looks
@@ -264,17 +264,18 @@ def test_the_estimate_is_not_moved_by_a_ramp() -> None:
 
 def test_the_forecast_is_the_end_of_the_plan() -> None:
     """Requests planned less the information there is; none once the plan has ended."""
-    _, gates = one()
+    spec, gates = one()
+    steady = spec.model_copy(update={"steps": spec.steps[1:]})
     gate = folded((), (20, 1000), (20, 1000))[0]
     step = StepStatus(started_at="2026-01-01T12:00:00Z", canary_requests=1000, total_requests=2000)
     status = CanaryRolloutStatus(gates=[gate], interval_end="2026-01-01T12:01:00Z", step=step)
-    ahead = forecast(gates, status, 0.05)
+    ahead = forecast(steady, gates, status)
     design = plan_of(settled(gates[0], gate))
     assert ahead is not None
     whole = group_sequential.requests_planned(design, 0.02, 0.5)
     assert ahead.requests_needed == pytest.approx(whole - 2000, rel=0.02)
     ended = run((11, 1000), (9, 1000), most=30)
-    assert forecast(gates, status.model_copy(update={"gates": [ended]}), 0.05) is None
+    assert forecast(steady, gates, status.model_copy(update={"gates": [ended]})) is None
 
 
 def test_planned_looks_keep_their_promises() -> None:
