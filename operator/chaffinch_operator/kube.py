@@ -333,6 +333,20 @@ class Kube:
         _success(call, status, answer)
         return True
 
+    async def through_service(
+        self, namespace: str, service: str, path: str, query: dict[str, str]
+    ) -> tuple[int, Object]:
+        """GET from a Service, named scheme:name:port, by way of the API server: HTTP status and JSON.
+
+        Refused when this is not allowed. An answer that is no JSON object comes as {"message": text}.
+        """
+        where = f"{SERVICES.path(namespace, service)}/proxy{path}"
+        call = _Call("proxy", "GET", SERVICES, where, SERVICES.key(namespace, service), query)
+        status, body = await self._send(call)
+        if status in {401, 403}:
+            _success(call, status, body)
+        return status, body
+
     async def watch(
         self,
         resource: Resource,

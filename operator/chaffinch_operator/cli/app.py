@@ -1,6 +1,7 @@
 """The commands of `kubectl chaffinch`: a table of contents. What they do is in look, ask and cleanup."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -146,6 +147,48 @@ async def pause(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:
 async def resume(session: "Session", name: Name, timeout: Timeout = 10.0) -> int:  # noqa: ASYNC109 -- of the operator
     """End a pause made by `pause`."""
     return await _ask(session, name, "resume", timeout)
+
+
+PerGate = "[GATE=]NUMBER"
+
+
+@app.command()
+@with_flags
+async def plan(
+    session: "Session",
+    name: AnyName = None,
+    file: Annotated[
+        str | None, typer.Option("--filename", "-f", metavar="FILE", help="Manifest of a CanaryRollout; - is stdin.")
+    ] = None,
+    rps: Annotated[
+        list[str] | None, typer.Option("--rps", metavar=PerGate, help="Requests a second, of all gates or of one.")
+    ] = None,
+    bad_rate: Annotated[
+        list[str] | None,
+        typer.Option("--bad-rate", metavar=PerGate, help="Stable's share of bad requests, such as errors=0.004."),
+    ] = None,
+    dispersion: Annotated[
+        list[str] | None,
+        typer.Option("--dispersion", metavar=PerGate, help="Over-dispersion of the counts, 1 or more."),
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option("--prometheus", metavar="URL", help="Ask Prometheus here, directly.")
+    ] = None,
+    window: Annotated[
+        float, typer.Option("--window", parser=_seconds, metavar="DURATION", help="Traffic of this long counts.")
+    ] = "1h",  # type: ignore[assignment] # parsed as if it were typed
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the plan to FILE.svg or FILE.png.")
+    ] = None,
+) -> int:
+    """Forecast how long harm takes to be caught, and a good canary to pass, at the present traffic."""
+    from chaffinch_operator.cli import plan as work  # noqa: PLC0415 -- keeps --help quick
+    from chaffinch_operator.cli.traffic import by_hand  # noqa: PLC0415 -- keeps --help quick
+
+    given = by_hand(rps or (), bad_rate or (), dispersion or ())
+    if window <= 0:
+        raise UsageProblemError("--window must be longer than nothing")
+    return await work.show_plan(session, work.Request(name, file, given, prometheus, window, plot))
 
 
 @app.command()

@@ -29,6 +29,7 @@ class Rollout:
     spec: CanaryRolloutSpec | None
     """None when the spec is of a shape this version does not know."""
     status: CanaryRolloutStatus
+    raw_spec: Object
     raw_status: Object
     left_out: tuple[str, ...]
     """Parts of the status this version does not understand; the operator is of another version."""
@@ -103,6 +104,7 @@ def rollout_of(obj: Object) -> Rollout:
         service=str(_mapping(raw_spec, "serviceRef").get("name", "")),
         spec=spec,
         status=status or CanaryRolloutStatus(),
+        raw_spec=raw_spec,
         raw_status=raw_status,
         left_out=(*(f"spec.{path}" for path in unknown), *(f"status.{path}" for path in left_out)),
     )

@@ -13,7 +13,7 @@ from chaffinch_operator.cli.flags import Flags, Output
 from chaffinch_operator.cli.kubeconfig import Place
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
 from chaffinch_operator.cli.screen import console_for
-from chaffinch_operator.cli.world import Gateway, World
+from chaffinch_operator.cli.world import Cluster, Gateway, World
 from chaffinch_operator.errors import ChaffinchError
 from chaffinch_operator.resources import CANARYROLLOUTS
 
@@ -51,7 +51,7 @@ class Session:
         return self.flags.output in (Output.JSON, Output.YAML)
 
     @asynccontextmanager
-    async def cluster(self) -> AsyncIterator[Gateway]:
+    async def cluster(self) -> AsyncIterator[Cluster]:
         """The cluster, for as long as the command needs it; its errors come out in words."""
         place = self.place
         try:

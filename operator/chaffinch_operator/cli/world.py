@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chaffinch_operator.cli.failures import DeclinedError
 from chaffinch_operator.cli.kubeconfig import Place, find_place
 from chaffinch_operator.resources import Resource
+
+if TYPE_CHECKING:
+    from chaffinch_operator.ports.prometheus import Ranges
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -50,6 +53,16 @@ class Gateway(Protocol):
         ...
 
 
+class Cluster(Gateway, Protocol):
+    """A gateway that also reaches what runs in the cluster."""
+
+    async def through_service(
+        self, namespace: str, service: str, path: str, query: dict[str, str]
+    ) -> tuple[int, Object]:
+        """GET from a Service (scheme:name:port) by way of the API server: HTTP status and JSON."""
+        ...
+
+
 def _token() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
@@ -59,7 +72,7 @@ def _now() -> datetime:
 
 
 @asynccontextmanager
-async def _open_cluster(place: Place) -> AsyncIterator[Gateway]:
+async def _open_cluster(place: Place) -> AsyncIterator[Cluster]:
     from chaffinch_operator.kube import Kube  # noqa: PLC0415 -- takes a second to import
 
     async with AsyncExitStack() as stack:
@@ -73,6 +86,14 @@ async def _open_cluster(place: Place) -> AsyncIterator[Gateway]:
         yield kube
 
 
+@asynccontextmanager
+async def _open_prometheus(address: str) -> AsyncIterator["Ranges"]:
+    from chaffinch_operator.ports.prometheus import PrometheusServers  # noqa: PLC0415 -- takes a while to import
+
+    async with PrometheusServers() as servers:
+        yield servers.get(address)
+
+
 def _find(kubeconfig: str | None, context: str | None) -> Place:
     return find_place(os.environ, kubeconfig, context)
 
@@ -83,7 +104,9 @@ class World:
 
     find: Callable[[str | None, str | None], Place] = _find
     """From --kubeconfig and --context to a place."""
-    open: Callable[[Place], AbstractAsyncContextManager[Gateway]] = _open_cluster
+    open: Callable[[Place], AbstractAsyncContextManager[Cluster]] = _open_cluster
+    prometheus: Callable[[str], AbstractAsyncContextManager["Ranges"]] = _open_prometheus
+    """The server at an address that this machine reaches."""
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     token: Callable[[], str] = _token

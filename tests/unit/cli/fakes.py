@@ -9,7 +9,7 @@ from typing import Any
 from chaffinch_operator.cli.kubeconfig import Place
 from chaffinch_operator.cli.world import World
 from chaffinch_operator.errors import ChaffinchError
-from chaffinch_operator.resources import CANARYROLLOUTS, Resource
+from chaffinch_operator.resources import CANARYROLLOUTS, SERVICES, Resource
 from unit.cli.builders import NOW
 
 Object = dict[str, Any]
@@ -28,6 +28,13 @@ class FakeCluster:
         """Called with each patched object: an operator's answer."""
         self.at: list[tuple[float, Callable[[], None]]] = []
         """(seconds, what happens): things that happen while somebody sleeps."""
+        self.proxied: list[tuple[str, str, str]] = []
+        """(namespace, service, path) of what was asked through the proxy."""
+        self.services: Callable[[dict[str, str]], tuple[int, Object]] = lambda _query: (
+            503,
+            {"message": "no endpoints"},
+        )
+        """What a Service of the cluster answers."""
         self.now = NOW
         for rollout in rollouts:
             self.put(CANARYROLLOUTS, rollout)
@@ -93,6 +100,14 @@ class FakeCluster:
         self._fail("delete", resource)
         self.writes.append(("delete", resource.key(namespace, name), None))
         return self.objects.pop((resource.plural, namespace or "", name), None) is not None
+
+    async def through_service(
+        self, namespace: str, service: str, path: str, query: dict[str, str]
+    ) -> tuple[int, Object]:
+        """As the API server's proxy to a Service."""
+        self._fail("proxy", SERVICES)
+        self.proxied.append((namespace, service, path))
+        return self.services(query)
 
     def _fail(self, verb: str, resource: Resource) -> None:
         if (verb, resource.plural) in self.raises:
