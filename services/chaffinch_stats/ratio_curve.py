@@ -130,8 +130,10 @@ def _log_marginal(ratio_curve: RatioCurve, most_likely: float, curvature: float)
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
     points, weights = legendre(_POINTS)
     places = [middle + half * x for x in points]
-    terms = [w * math.exp(ratio_curve.at(u) - 0.5 * u * u - top) for u, w in zip(places, weights, strict=True)]
-    return top + _LOG_PRIOR_PEAK + math.log(half * math.fsum(terms))
+    heights = [height(u) for u in places]
+    highest = max(heights)  # above `top` where the curve is so steep that `peak` is not met closely enough
+    terms = [w * math.exp(h - highest) for h, w in zip(heights, weights, strict=True)]
+    return highest + _LOG_PRIOR_PEAK + math.log(half * math.fsum(terms))
 
 
 def _curvature(ratio_curve: RatioCurve, u: float) -> float:

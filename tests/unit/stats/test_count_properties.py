@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chaffinch_stats import (
@@ -101,6 +101,7 @@ def test_one_more_bad_canary_request_is_never_evidence_of_safety(seen: list[Inte
 
 @quick
 @given(st.lists(intervals(10**12), min_size=1, max_size=4))
+@example([Interval(ArmCounts(78_782, 2_535_213), ArmCounts(0, 29_158_678_001))])
 def test_every_result_is_finite_up_to_a_million_million(seen: list[Interval]) -> None:
     """Counts from 0 to 1e12 give finite logarithms, a p-value in [0, 1] and ordered limits."""
     evidence = after(seen, RATE_GATE)
