@@ -112,6 +112,9 @@ def from_status(rollout: Rollout, gates: Sequence[ResolvedGate]) -> dict[str, Me
     if not rollout.is_doing(*IN_FLIGHT) or seconds <= 0.0 or status.step.total_requests < _FEWEST:
         return {}
     requests = status.step.total_requests / seconds
+    if rollout.spec is not None and rollout.spec.canary.baseline == "Dedicated" and status.weight.applied:
+        # Only the canary and its baseline are judged; stable serves the rest.
+        requests = status.step.canary_requests / seconds * 100 / status.weight.applied
     by_name = {gate.name: gate for gate in status.gates}
     first = next((by_name[g.name] for g in gates if g.count and g.name in by_name), None)
     out = {}

@@ -201,12 +201,14 @@ def test_a_service_of_the_cluster_is_asked_through_the_api_server(run: Run) -> N
     assert set(cluster.proxied) == {("monitoring", "http:prometheus:9090", "/api/v1/query_range")}
 
 
-def test_a_rollout_under_way_tells_its_own_traffic(run: Run) -> None:
-    """Its counts and its dispersion; Prometheus is not asked."""
-    seen = gate("errors", canary={"bad": 30, "total": 1500}, baseline={"bad": 45, "total": 4500}, dispersion="1.7")
-    step = {"index": 0, "startedAt": ago(minutes=1), "canaryRequests": 1500, "totalRequests": 6000}
+@pytest.mark.parametrize(("baseline", "judged"), [("None", 6000), ("Dedicated", 3000)])
+def test_a_rollout_under_way_tells_its_own_traffic(run: Run, baseline: str, judged: int) -> None:
+    """Its counts and its dispersion; Prometheus is not asked. A dedicated baseline is not all of the rest."""
+    arm = {"bad": (judged - 1500) // 100, "total": judged - 1500}
+    seen = gate("errors", canary={"bad": 30, "total": 1500}, baseline=arm, dispersion="1.7")
+    step = {"index": 0, "startedAt": ago(minutes=1), "canaryRequests": 1500, "totalRequests": judged}
     state = status(gates=[seen], step=step, intervalEnd=ago(minutes=0))
-    cluster = FakeCluster(rollout(spec=body(), status=state))
+    cluster = FakeCluster(rollout(spec=body(canary={"baseline": baseline}), status=state))
     traffic = document(run(cluster, "plan", "checkout", "-o", "json"))["gates"][0]["traffic"]
     assert (traffic["perSecond"], traffic["badShare"], traffic["dispersion"]) == (100.0, 0.01, 1.7)
     assert cluster.proxied == []
