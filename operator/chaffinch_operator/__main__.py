@@ -30,6 +30,7 @@ from chaffinch_operator.metrics import KindMetrics, Metrics
 from chaffinch_operator.ports.prometheus import PrometheusServers
 from chaffinch_operator.runtime import Key, Runtime, Slice
 from chaffinch_operator.settings import BadSettingError, Settings
+from chaffinch_operator.turns import aside
 
 Build = Callable[[Kube, HoldKeeper, PrometheusServers, Metrics], Slice]
 CRD_RETRY_SECONDS = 2.0
@@ -39,7 +40,7 @@ _WAITED_FOR = ("crds", "hold", "sync")
 
 def build_canary(kube: Kube, hold: HoldKeeper, prometheus: PrometheusServers, metrics: Metrics) -> Slice:
     """Make the canary slice."""
-    return Reconciler(kube, hold, prometheus.get, metrics, lambda: datetime.now(UTC))
+    return Reconciler(kube, hold, prometheus.get, metrics, lambda: datetime.now(UTC), aside)
 
 
 async def serve(settings: Settings, build: Build = build_canary) -> int:
@@ -72,6 +73,7 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
             KindMetrics(metrics, CANARYROLLOUTS.kind),
             counted=lambda count: metrics.objects(CANARYROLLOUTS.kind, count),
             synced=lambda: health.ready("sync"),
+            waited=lambda seconds: metrics.waited(CANARYROLLOUTS.kind, seconds),
         )
         alerts.lead(runtime)
         health.lead(*_WAITED_FOR)
@@ -141,15 +143,15 @@ async def _expect(kube: Kube, runtime: Runtime, settings: Settings) -> None:
     while True:
         try:
             found = [
-                rollout
+                Key(*key)
                 for namespace in settings.watch_namespaces or (None,)
-                for rollout in await kube.list(CANARYROLLOUTS, namespace)
+                for key in await kube.keys(CANARYROLLOUTS, namespace)
             ]
         except ChaffinchError as error:
             _log.warning("first_list_failed", error=str(error))
             await asyncio.sleep(CRD_RETRY_SECONDS)
         else:
-            return runtime.expect(Key(o["metadata"]["namespace"], o["metadata"]["name"]) for o in found)
+            return runtime.expect(found)
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

@@ -69,6 +69,9 @@ __all__ = [
 
 Object = dict[str, Any]
 Objects = list[Object]
+Keys = list[tuple[str, str]]
+"""Namespace and name of each."""
+Items = list[Any]
 Observe = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, HTTP status (0: no answer) and seconds."""
 
@@ -80,11 +83,13 @@ MAX_RETRY_AFTER = 5.0
 CLOSING_SECONDS = 0.01
 """TLS connections end a few turns of the loop after they were closed; a loop that stops before leaves them open."""
 POOL = 100
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _WRITES = frozenset({"apply", "patch", "create", "delete", "update"})
 _MERGE = "application/merge-patch+json"
 _JSON = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _PLAIN = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class _Call:
     query: Mapping[str, str]
     body: Object | Objects | None = None
     content_type: str = _PLAIN
+    accept: str = _PLAIN
     idempotent: bool = True
 
 
@@ -162,6 +168,8 @@ class Kube:
         configuration = Configuration()
         await self._load(configuration)
         configuration.connection_pool_maxsize = POOL
+        # aiohttp looks for proxies and for ~/.netrc at every request
+        configuration.client_session_kwargs = {"trust_env": any(os.environ.get(name) for name in _PROXIES)}
         self._open = ApiClient(configuration)
         self._open.user_agent = "chaffinch-operator"
         return self
@@ -199,25 +207,48 @@ class Kube:
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 500
     ) -> Objects:
         """Return all objects that match, read in pages of `limit`; starts anew when the pages expire meanwhile."""
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        return await self._all(resource, namespace, selectors, limit, _PLAIN, lambda found: found)
+
+    async def keys(self, resource: Resource, namespace: str | None = None, *, limit: int = 500) -> Keys:
+        """Return namespace and name of all objects; no more than a page of their metadata is ever in memory."""
+        return await self._all(resource, namespace, {}, limit, _METADATA, _key)
+
+    async def _all(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selectors: Mapping[str, str],
+        limit: int,
+        accept: str,
+        keep: Callable[[Object], Any],
+    ) -> Items:
         for page in (limit, limit, 0):
-            items = await self._pages(resource, namespace, {"labelSelector": labels, "fieldSelector": fields}, page)
+            items = await self._pages(resource, namespace, selectors, page, accept, keep)
             if items is not None:
                 return items
         raise Unavailable("the list expired while it was read", resource.key(namespace))
 
     async def _pages(
-        self, resource: Resource, namespace: str | None, selectors: Mapping[str, str], limit: int
-    ) -> Objects | None:
-        items: Objects = []
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selectors: Mapping[str, str],
+        limit: int,
+        accept: str,
+        keep: Callable[[Object], Any],
+    ) -> Items | None:
+        items: Items = []
         token = ""
         while True:
             query = {**selectors, "limit": str(limit) if limit else "", "continue": token}
-            call = _Call("list", "GET", resource, resource.path(namespace), resource.key(namespace), query)
+            path, key = resource.path(namespace), resource.key(namespace)
+            call = _Call("list", "GET", resource, path, key, query, accept=accept)
             status, body = await self._send(call)
             if status == 410:
                 return None
             page = _success(call, status, body)
-            items += page.get("items") or []
+            items += map(keep, page.get("items") or [])
             token = page.get("metadata", {}).get("continue") or ""
             if not token:
                 return items
@@ -414,7 +445,7 @@ class Kube:
             call.method,
             call.path,
             query_params=[(name, text) for name, text in call.query.items() if text],
-            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
+            header_params={"Content-Type": call.content_type, "Accept": call.accept},
             body=call.body,
             auth_settings=["BearerToken"],
         )
@@ -443,6 +474,10 @@ def _success(call: _Call, status: int, body: Object) -> Object:
     if status == 422 and call.content_type == _JSON and answers.precondition_failed(body):
         raise Conflict("the object is not as the JSON patch expects: a test or a path failed", call.key)
     raise answers.error(call.resource, status, body, call.key)
+
+
+def _key(found: Object) -> tuple[str, str]:
+    return found["metadata"].get("namespace", ""), found["metadata"]["name"]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

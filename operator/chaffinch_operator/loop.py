@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from chaffinch_operator.errors import ChaffinchError, Conflict
+from chaffinch_operator.turns import Turns
 
 PASS_SECONDS = 120.0
 """A pass that takes longer is given up: every request in it has its own, much shorter, limit."""
@@ -86,10 +87,14 @@ class Observer(Protocol):
 
 
 class Wakeups:
-    """Wakes the loops of objects by key. A wake-up during a pass leads to one more pass."""
+    """Wakes the loops of objects by key. A wake-up during a pass leads to one more pass.
 
-    def __init__(self) -> None:
+    turns: where the loops wait for their turns; who is woken there moves up.
+    """
+
+    def __init__(self, turns: Turns | None = None) -> None:
         self._events: dict[Hashable, asyncio.Event] = {}
+        self.turns = turns or Turns()
 
     def open(self, key: Hashable) -> asyncio.Event:
         """Return the event of a key, making it if need be."""
@@ -100,6 +105,7 @@ class Wakeups:
         event = self._events.get(key)
         if event is not None:
             event.set()
+            self.turns.hurry(key)
         return event is not None
 
     def close(self, key: Hashable, event: asyncio.Event) -> None:
@@ -122,27 +128,35 @@ class _Loop:
     observer: Observer
     woken: asyncio.Event
     urgent: asyncio.Event
+    turns: Turns
+    began: float = 0.0
+    """When the present pass got its turn."""
     failures: int = 0
     complaint: str = ""
 
     async def attempt(self, limit: float) -> Outcome | None:
         """One pass; None when it failed. Ends at once when the operator exits, and when it is to begin anew."""
-        self.woken.clear()
         self.urgent.clear()
-        started, result = _time(), "ok"
+        self.began, result = _time(), "ok"
         try:
-            async with asyncio.timeout(limit):
-                outcome = await self._until_ended()
+            outcome = await self._until_ended(limit)
         except Exception as error:  # noqa: BLE001 - the one place where everything ends in a back-off
             outcome, result = None, type(error).__name__
             self._failed(error)
         else:
             self._succeeded()
-        self.observer.passed(_time() - started, result)
+        self.observer.passed(_time() - self.began, result)
         return outcome
 
-    async def _until_ended(self) -> Outcome:
-        task = asyncio.ensure_future(self.reconcile())
+    async def _in_turn(self, limit: float) -> Outcome:
+        async with self.turns.turn(self.key, urgent=self.woken.is_set() or self.life.deleting()):
+            self.woken.clear()
+            self.began = _time()
+            async with asyncio.timeout(limit):
+                return await self.reconcile()
+
+    async def _until_ended(self, limit: float) -> Outcome:
+        task = asyncio.ensure_future(self._in_turn(limit))
         ended = asyncio.ensure_future(self.life.until_ended())
         urgent = asyncio.ensure_future(self.urgent.wait())
         try:
@@ -203,7 +217,7 @@ async def run_object(
     True when nothing is left to do; False when the operator exits meanwhile.
     """
     hurry = urgent or Wakeups()
-    loop = _Loop(key, reconcile, life, observer, wakeups.open(key), hurry.open(key))
+    loop = _Loop(key, reconcile, life, observer, wakeups.open(key), hurry.open(key), wakeups.turns)
     try:
         while not life.ended() and not life.deleting():
             outcome = await loop.attempt(PASS_SECONDS)

@@ -42,6 +42,9 @@ class Metrics:
         self._seconds = Histogram(
             "chaffinch_reconcile_seconds", "Time of a pass", ("kind",), buckets=_SECONDS, registry=self.registry
         )
+        self._waits = self._histogram(
+            "chaffinch_reconcile_wait_seconds", "Time that a pass waited for its turn", "kind"
+        )
         self._objects = Gauge("chaffinch_objects", "Objects looked after", ("kind",), registry=self.registry)
         self._requests = Counter(
             "chaffinch_api_requests",
@@ -49,12 +52,8 @@ class Metrics:
             ("verb", "resource", "code"),
             registry=self.registry,
         )
-        self._request_seconds = Histogram(
-            "chaffinch_api_request_seconds",
-            "Time of a request to the API server",
-            ("verb",),
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._request_seconds = self._histogram(
+            "chaffinch_api_request_seconds", "Time of a request to the API server", "verb"
         )
         self._queries = Counter(
             "chaffinch_prometheus_queries", "Requests to Prometheus by result", ("result",), registry=self.registry
@@ -93,10 +92,17 @@ class Metrics:
         )
         self._shown: dict[tuple[str, str], set[tuple[str, ...]]] = {}
 
+    def _histogram(self, name: str, what: str, *labels: str) -> Histogram:
+        return Histogram(name, what, labels, buckets=_SECONDS, registry=self.registry)
+
     def passed(self, kind: str, seconds: float, result: str) -> None:
         """One pass of a reconcile loop: ok, or the name of the exception."""
         self._passes.labels(kind, result).inc()
         self._seconds.labels(kind).observe(seconds)
+
+    def waited(self, kind: str, seconds: float) -> None:
+        """One pass waited for its turn."""
+        self._waits.labels(kind).observe(seconds)
 
     def objects(self, kind: str, count: int) -> None:
         """Set how many objects of a kind are looked after."""

@@ -5,7 +5,7 @@ on.update handlers, no results, no Events, no peering. Beside `__main__` nothing
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,8 +17,23 @@ from chaffinch_operator.runtime import Runtime
 from chaffinch_operator.settings import Settings
 
 REGISTRY = kopf.OperatorRegistry()
+PAGE = 250
+"""Objects of one page of a first list."""
 EXIT_SECONDS = 10.0
 """kopf kills the process if it has not stopped by then."""
+
+
+class _Unremembered(kopf.DiffBaseStorage):
+    """kopf copies every object at every event to find out what changed; no handler of ours asks."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +73,19 @@ async def look_after_rollout(memo: Any, body: Mapping[str, Any], stopped: Any, *
 
 
 @kopf.on.event(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
-async def rollout_event(memo: Any, body: Mapping[str, Any], type: str | None, **_: Any) -> None:  # noqa: A002
+async def rollout_event(
+    memo: Any,
+    body: Mapping[str, Any],
+    event: Mapping[str, Any],
+    type: str | None,  # noqa: A002
+    **_: Any,
+) -> None:
     """Wake the loop; hold the deletion back until its cleanup is done, also after a restart in the midst of it."""
     runtime = cast("Memo", memo).runtime
     if type == "DELETED":
         return runtime.gone(body)
     runtime.rollout_changed(body)
+    _lighten(event["object"])
     if body["metadata"].get("deletionTimestamp") and FINALIZER in (body["metadata"].get("finalizers") or ()):
         await runtime.clean_up(body)
     return None
@@ -81,13 +103,23 @@ async def deployment_event(
     cast("Memo", memo).runtime.deployment_changed(namespace or "", name or "", labels)
 
 
+def _lighten(body: dict[str, Any]) -> None:
+    """Drop what nobody looks at any more: kopf keeps the body of every object as long as it exists."""
+    for part in ("spec", "status"):
+        body.pop(part, None)
+    body["metadata"].pop("managedFields", None)
+    (body["metadata"].get("annotations") or {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
+
+
 def settings_for_kopf() -> kopf.OperatorSettings:
     """Settings under which kopf writes nothing but the finalizer and asks for no more rights than it needs."""
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = FINALIZER
+    settings.persistence.diffbase_storage = _Unremembered()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    settings.watching.chunk_size = PAGE
     settings.background.instant_exit_timeout = EXIT_SECONDS / 2
     settings.process.ultimate_exiting_timeout = EXIT_SECONDS
     return settings

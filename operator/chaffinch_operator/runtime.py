@@ -6,6 +6,7 @@ that the framework cannot take the finalizer off too early.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +14,10 @@ from typing import Any, NamedTuple, Protocol
 from chaffinch_operator.loop import Life, Observer, Outcome, Wakeups, run_object
 from chaffinch_operator.names import LABEL_ROLLOUT, baseline_name, canary_name
 from chaffinch_operator.settings import Settings
+from chaffinch_operator.turns import Turns
+
+_SPREAD = (0.9, 1.1)
+"""Objects that were first seen together are not looked at together for ever."""
 
 Alerts = frozenset[tuple[str, str]]
 """Fingerprint and start of each alert in a status."""
@@ -61,6 +66,7 @@ class Runtime:
         *,
         counted: Callable[[int], None] = lambda _: None,
         synced: Callable[[], None] = lambda: None,
+        waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._work = work
@@ -71,7 +77,7 @@ class Runtime:
         self._targets: dict[Key, set[Key]] = {}
         self._unsynced: set[Key] | None = None
         self._stopping = False
-        self.wakeups = Wakeups()
+        self.wakeups = Wakeups(Turns(settings.max_concurrent_reconciles, waited=waited))
         self.urgent = Wakeups()
 
     def expect(self, keys: Iterable[Key]) -> None:
@@ -86,7 +92,8 @@ class Runtime:
         """
         managed = self._of(body)
         meta = body["metadata"]
-        essence = (meta.get("generation"), dict(meta.get("annotations") or {}), meta.get("deletionTimestamp"))
+        notes = hash(tuple(sorted((meta.get("annotations") or {}).items())))
+        essence = (meta.get("generation"), notes, meta.get("deletionTimestamp"))
         self._retarget(managed, str(body.get("spec", {}).get("targetRef", {}).get("name", "")))
         if essence != managed.essence:
             managed.essence = essence
@@ -175,7 +182,7 @@ class Runtime:
                 self.wakeups,
                 managed.life,
                 observer=self._observer,
-                resync_seconds=self._settings.resync_seconds,
+                resync_seconds=self._settings.resync_seconds * random.uniform(*_SPREAD),  # noqa: S311 - jitter
                 after_pass=lambda: self._one_synced(key),
                 urgent=self.urgent,
             )

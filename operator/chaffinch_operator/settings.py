@@ -67,6 +67,8 @@ class Settings:
     """CHAFFINCH_ALERTMANAGER_SECONDS: how often it is asked while a rollout that listens to alerts is under way."""
     resync_seconds: float = 300.0
     """CHAFFINCH_RESYNC_SECONDS: an idle object is looked at this often even if nothing was heard of it."""
+    max_concurrent_reconciles: int = 16
+    """CHAFFINCH_MAX_CONCURRENT_RECONCILES: this many objects are looked at at the same time; others wait their turn."""
     watch_namespaces: tuple[str, ...] = ()
     """CHAFFINCH_WATCH_NAMESPACES: comma-separated; default: all."""
     log_format: str = "json"
@@ -114,6 +116,7 @@ class Settings:
             alertmanager_ca_file=_text(environ, "ALERTMANAGER_CA_FILE", ""),
             alertmanager_seconds=_number(environ, "ALERTMANAGER_SECONDS", default.alertmanager_seconds),
             resync_seconds=_number(environ, "RESYNC_SECONDS", default.resync_seconds),
+            max_concurrent_reconciles=_count(environ, "MAX_CONCURRENT_RECONCILES", default.max_concurrent_reconciles),
             watch_namespaces=_names(environ, "WATCH_NAMESPACES"),
             log_format=_choice(environ, "LOG_FORMAT", default.log_format, LOG_FORMATS),
             log_level=_choice(environ, "LOG_LEVEL", default.log_level, LOG_LEVELS),
@@ -150,6 +153,15 @@ def _number(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0.0 < value < float("inf"):
         raise BadSettingError(f'{PREFIX}{name}="{text}" must be a number of seconds above 0')
     return value
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = _text(environ, name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise BadSettingError(f'{PREFIX}{name}="{text}" must be a whole number from 1')
+    return int(text)
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -42,11 +42,24 @@ def machine() -> dict[str, Any]:
     }
 
 
+def add(name: str, part: str, before: dict[str, Any], content: dict[str, Any]) -> Path:
+    """Write one part of build/bench/<name>.json and leave the others as they are."""
+    path = FOLDER / f"{name}.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return _write(path, found | {part: _head(before) | content})
+
+
 def write(name: str, before: dict[str, Any], content: dict[str, Any]) -> Path:
     """Write build/bench/<name>.json; `before` is `machine()` from before the bench."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{name}.json"
+    return _write(FOLDER / f"{name}.json", _head(before) | content)
+
+
+def _head(before: dict[str, Any]) -> dict[str, Any]:
     after = machine()["loadAverage"]
-    head = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": before | {"loadAverageAfter": after}}
-    path.write_text(json.dumps(head | content, indent=2) + "\n")
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": before | {"loadAverageAfter": after}}
+
+
+def _write(path: Path, content: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
     return path

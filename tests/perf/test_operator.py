@@ -135,8 +135,9 @@ def test_operator_at_rest_writes_nothing(server: Ground) -> None:
         Goal("resident MiB", 150, summary["residentMib"]),
         Goal("CPU, percent of a core", 2, summary["cpuPercent"]),
     ]
-    figures.write(
+    figures.add(
         "operator",
+        "atRest",
         before,
         {
             "what": f"operator at rest with {OBJECTS} CanaryRollouts; baseline: the same process before, with none",

@@ -40,12 +40,14 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
         request=(meta.get("annotations") or {}).get(names.ANNOTATION_ACTION, ""),
     )
     namespace = base.namespace
-    target, service, (canary, taken), (baseline, also_taken), rivals = await asyncio.gather(
+    routing = spec.traffic_routing.gateway_api
+    target, service, (canary, taken), (baseline, also_taken), (route, refused), rivals = await asyncio.gather(
         _target(kube, namespace, spec),
         _service(kube, namespace, spec),
         _copy(kube, base, spec, objects.CANARY),
         _baseline(kube, base, body, spec),
-        kube.list(CANARYROLLOUTS, namespace),
+        _route(kube, base, spec, routing, now),
+        kube.list(CANARYROLLOUTS, namespace, fields=f"spec.targetRef.name={spec.target_ref.name}"),
     )
     blockers = [b for b in (_conflict(body, rivals), taken, also_taken) if b]
     snap = replace(
@@ -53,16 +55,14 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
         target=target,
         service=service,
         canary=canary,
+        route=route,
         baseline=baseline,
         held=hold.state.installed,
         hold_message=hold.state.message,
     )
     if not hold.state.installed:
         blockers.append(Blocker(Reason.HOLD_NOT_INSTALLED, hold.state.message))
-    if spec.traffic_routing.gateway_api is not None:
-        route, problem = await _route(kube, snap, spec, spec.traffic_routing.gateway_api, now)
-        snap = replace(snap, route=route)
-        blockers += [problem] if problem else []
+    blockers += [refused] if refused else []
     if snap.deleting:
         snap = replace(snap, namespace_deleting=await _namespace_deleting(kube, namespace))
     return replace(snap, blockers=tuple(blockers))
@@ -117,8 +117,10 @@ def _pod_selector(deployment: Object) -> str:
 
 
 async def _route(
-    kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: GatewayAPIRouting, now: datetime
+    kube: Kube, snap: Snapshot, spec: CanaryRolloutSpec, routing: GatewayAPIRouting | None, now: datetime
 ) -> tuple[Route | None, Blocker | None]:
+    if routing is None:
+        return None, None
     try:
         body = await kube.get(HTTPROUTES, snap.name, snap.namespace)
     except KindMissing:

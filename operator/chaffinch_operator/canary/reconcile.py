@@ -5,6 +5,7 @@ Status is written before anything is carried out: after a kill the same decision
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from chaffinch_operator import names
 from chaffinch_operator.canary import (
     access,
+    agenda,
     alerts,
     calibration,
     clock,
@@ -26,16 +28,16 @@ from chaffinch_operator.canary import (
 )
 from chaffinch_operator.canary.apply import carry_out, write_status
 from chaffinch_operator.canary.decide import decide
-from chaffinch_operator.canary.flow import Context, weight_confirmed
+from chaffinch_operator.canary.flow import Context
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.model_analysis import Prometheus as Provider
 from chaffinch_operator.canary.observe import observe
-from chaffinch_operator.canary.plan import FADE_SECONDS, Operation, finished, plan
+from chaffinch_operator.canary.plan import Operation, finished, plan
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
 from chaffinch_operator.canary.schema import seconds
-from chaffinch_operator.canary.snapshot import Blocker, Route, Snapshot
+from chaffinch_operator.canary.snapshot import Blocker, Snapshot
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.errors import Terminal
@@ -45,11 +47,8 @@ from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.credentials import Credentials, CredentialsError
 from chaffinch_operator.ports.prometheus import Prometheus
 
-_SOON, _WAITING, _LONG_WAIT = 0.3, 1.0, 10.0
-_MOMENT = 0.01
 _RECENT = timedelta(minutes=10)
 """An Event of an older decision is not written any more: people saw its outcome."""
-_JUDGED = frozenset({Action.SHIFT, Action.PAUSE, Action.HOLD})
 _STARTING = frozenset({Action.IDLE, Action.WAIT, Action.REJECTED, Action.START, Action.ABANDON})
 """A held template may be about to get a canary."""
 
@@ -80,6 +79,8 @@ class Reconciler:
     """Gives the port to the server at an address, with credentials and headers. CredentialsError when it cannot."""
     metrics: RolloutMetrics
     now: Callable[[], datetime]
+    aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Entered while a pass waits for metrics: others may have its turn."""
     _seen: set[tuple[str, str]] = field(default_factory=set)
     """Rollouts that this process has looked at: before that, a predecessor may have left an Event unwritten."""
 
@@ -116,7 +117,7 @@ class Reconciler:
         except Terminal as problem:
             await self._tell_refusal(body, context, problem)
             raise
-        return await self._outcome(context, operations, after != before)
+        return await self._outcome(context, operations, moved=agenda.place(after) != agenda.place(before))
 
     async def _context(self, body: Mapping[str, Any], spec: CanaryRolloutSpec, status: CanaryRolloutStatus) -> Context:
         """Look at the world, then at the metrics. ValueError when the gates cannot be understood."""
@@ -143,7 +144,7 @@ class Reconciler:
         snap, provider = c.snap, c.spec.analysis.provider
         if snap.deleting or c.spec.suspend or alerts.waiting(c.status):
             return snap  # an alert is acted on at once, even if the metrics are slow or away
-        judged = c.action in _JUDGED
+        judged = c.action in agenda.JUDGED
         due = readings.due(c.spec, c.status, c.now) if judged or provider is None else []
         if provider is None:
             return replace(snap, intervals=readings.unasked(due))
@@ -154,9 +155,10 @@ class Reconciler:
         store = await self._store(snap.namespace, provider.prometheus)
         if isinstance(store, Blocker):
             return replace(snap, provider_problem=store)
-        if unread:
-            return await self._with_history(c, store)
-        return await (self._checked(c, store) if starting else self._measured(c, store, due))
+        async with self.aside():
+            if unread:
+                return await self._with_history(c, store)
+            return await (self._checked(c, store) if starting else self._measured(c, store, due))
 
     async def _store(self, namespace: str, provider: Provider) -> Prometheus | Blocker:
         """The port to the metrics store, or why there is none."""
@@ -204,13 +206,15 @@ class Reconciler:
         news = happening(before, after)
         if news is not None:
             self.metrics.decided(news.action, news.reason)
-            await emit(self.kube, dict(body), _event(news))
+            if not news.expected:
+                await emit(self.kube, dict(body), _event(news))
 
     async def _tell_again(self, body: Mapping[str, Any], status: CanaryRolloutStatus) -> None:
         """A pass that was cut off had written a decision, but perhaps not its Event. Events are named by decision."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         last = happening(CanaryRolloutStatus(), status)
-        if key not in self._seen and last is not None and self.now() - last.at < _RECENT:
+        recent = last is not None and not last.expected and self.now() - last.at < _RECENT
+        if key not in self._seen and last is not None and recent:
             await emit(self.kube, dict(body), _event(last))
         self._seen.add(key)
 
@@ -219,40 +223,15 @@ class Reconciler:
         at = clock.parse(c.status.last_decision.at) or c.now
         await emit(self.kube, dict(body), Event("Warning", Reason.REFUSED, c.action, str(problem), at))
 
-    async def _outcome(self, c: Context, operations: tuple[Operation, ...], wrote: bool) -> Outcome:
+    async def _outcome(self, c: Context, operations: tuple[Operation, ...], *, moved: bool) -> Outcome:
         if c.snap.deleting:
             done = finished(c)
             if done and not c.snap.namespace_deleting:
                 await self.hold.unlabel_if_last(c.snap.namespace)
-            return Outcome(requeue_after=_SOON, finished=done)
-        if operations or (wrote and c.action not in {Action.IDLE, Action.WAIT, Action.REJECTED}):
-            return Outcome(requeue_after=_SOON)
-        return Outcome(requeue_after=_next_look(c))
-
-
-def _next_look(c: Context) -> float | None:
-    """Seconds until something can have changed that no watch tells us of."""
-    if c.action in {Action.IDLE, Action.REJECTED}:
-        return None
-    if c.action is Action.WAIT:
-        return _LONG_WAIT
-    if c.action not in IN_FLIGHT and c.snap.route is not None and c.snap.route.fading:
-        return _until_faded(c.snap.route, c.now)
-    if c.action not in _JUDGED or not weight_confirmed(c) or c.snap.provider_problem:
-        return _WAITING
-    last = clock.parse(c.status.interval_end)
-    if last is None:
-        return _WAITING
-    analysis = c.spec.analysis
-    ripe = last.timestamp() + seconds(analysis.interval) + seconds(analysis.query_offset)
-    return min(max(ripe - c.now.timestamp(), _SOON), _LONG_WAIT)
-
-
-def _until_faded(route: Route, now: datetime) -> float:
-    """Seconds until the millionth may give way to zero; after that, until the Gateway has accepted it."""
-    since = route.weight_since or now
-    left = FADE_SECONDS - (now - since).total_seconds()
-    return left + _MOMENT if left > 0 else _SOON
+            return Outcome(requeue_after=agenda.SOON, finished=done)
+        if operations or (moved and c.action not in {Action.IDLE, Action.WAIT, Action.REJECTED}):
+            return Outcome(requeue_after=agenda.SOON)
+        return Outcome(requeue_after=agenda.next_look(c))
 
 
 def _spec(body: Mapping[str, Any]) -> CanaryRolloutSpec:

@@ -12,7 +12,7 @@ from chaffinch_operator.canary.flow import Context, blocked
 from chaffinch_operator.canary.forecast import deadline, too_slow
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
-from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, GateStatus
+from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, DecisionStatus, GateStatus
 
 _PHASES = {
     Action.IDLE: "Idle",
@@ -46,6 +46,8 @@ class Happening:
     action: Action
     note: str
     at: datetime
+    expected: bool = False
+    """It only follows from the decision before: counted, but no Event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,9 @@ def fit(status: CanaryRolloutStatus) -> CanaryRolloutStatus:
 
     What goes from history is gone, and sentences are made anew in every pass: the same status is cut the same way.
     """
-    while size(status) > LIMIT_BYTES and len(status.history) > 1:
+    while (too_large := size(status) > LIMIT_BYTES) and len(status.history) > 1:
         status = status.model_copy(update={"history": status.history[:-1]})
-    if size(status) <= LIMIT_BYTES:
+    if not too_large:
         return status
     last = status.last_decision
     return status.model_copy(
@@ -148,7 +150,8 @@ def happening(before: CanaryRolloutStatus, after: CanaryRolloutStatus) -> Happen
     if (old.action, old.reason, old.at) == (new.action, new.reason, new.at) or at is None:
         return None
     warn = new.action in _WARNINGS or new.reason in STALLED | _ALERTS
-    return Happening("Warning" if warn else "Normal", new.reason, new.action, new.message, at)
+    expected = new.reason is Reason.ANALYZING and old.reason in {Reason.STEP_WEIGHT, DecisionStatus().reason}
+    return Happening("Warning" if warn else "Normal", new.reason, new.action, new.message, at, expected)
 
 
 def sample(c: Context) -> RolloutSample:

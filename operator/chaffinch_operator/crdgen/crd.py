@@ -33,6 +33,8 @@ class Kind:
     spec: type[BaseModel]
     status: type[BaseModel]
     columns: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
+    """Paths that a field selector may name."""
 
     @property
     def crd_name(self) -> str:
@@ -60,6 +62,7 @@ CANARY_ROLLOUT = Kind(
         Column("Message", f"{_READY}.message", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
+    selectable=(".spec.targetRef.name",),
 )
 
 KINDS = (CANARY_ROLLOUT,)
@@ -88,6 +91,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": path} for path in kind.selectable],
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
                     "schema": {"openAPIV3Schema": _root(kind)},
                 }

@@ -1,7 +1,7 @@
 """An API server on which Chaffinch is installed but for the operator's Deployment, with a log of who wrote what."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +67,14 @@ class Ground:
             process.popen.wait(10)
 
 
-def ground(folder: Path, *flags: str, controllers: bool) -> Iterator[Ground]:
+def ground(folder: Path, *flags: str, controllers: bool, controller_flags: Sequence[str] = ()) -> Iterator[Ground]:
     """An API server of our own with an audit log."""
     if not available():
         pytest.skip("no etcd and kube-apiserver: make cluster-build")
     audit = AuditLog(folder)
-    with ApiServer(with_controller_manager=controllers, flags=(*audit.flags, *flags)) as api:
+    with ApiServer(
+        with_controller_manager=controllers, flags=(*audit.flags, *flags), controller_flags=controller_flags
+    ) as api:
         made = Ground(api, audit, folder)
         made.install()
         try:

@@ -170,6 +170,8 @@ async def test_lists_come_whole_whatever_the_page(kube: Kube, namespace: str) ->
     for limit in (3, 7, 500):
         names = [o["metadata"]["name"] for o in await kube.list(CONFIGMAPS, namespace, labels="a=b", limit=limit)]
         assert names == [f"c{number}" for number in range(7)]
+    keys = [key for key in await kube.keys(CONFIGMAPS, namespace, limit=3) if key[1] != "kube-root-ca.crt"]
+    assert keys == [(namespace, f"c{number}") for number in range(7)]
     assert await kube.list(CONFIGMAPS, namespace, labels="a=c") == []
     assert len(await kube.list(CONFIGMAPS, namespace, fields="metadata.name=c3")) == 1
 

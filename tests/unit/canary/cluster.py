@@ -100,10 +100,16 @@ class Cluster:
         found = self.objects.get((resource.kind, name))
         return copy.deepcopy(found) if found else None
 
-    async def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[Object]:
-        """All objects of a kind whose labels match."""
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All objects of a kind whose labels match, and whose field does: of CanaryRollouts the target's name."""
         wanted = dict(part.split("=") for part in labels.split(",")) if labels else {}
         found = [o for (kind, _), o in sorted(self.objects.items()) if kind == resource.kind]
+        if fields:
+            path, _, name = fields.partition("=")
+            assert (resource.kind, path) == ("CanaryRollout", "spec.targetRef.name"), fields
+            found = [o for o in found if o["spec"]["targetRef"]["name"] == name]
         return [copy.deepcopy(o) for o in found if wanted.items() <= (o["metadata"].get("labels") or {}).items()]
 
     async def apply(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:

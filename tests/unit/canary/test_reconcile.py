@@ -42,9 +42,7 @@ async def test_a_good_release_from_beginning_to_end() -> None:
         "Promoted",
         "Initializing",
         "StepWeight",
-        "Analyzing",
         "StepWeight",
-        "Analyzing",
         "GatesPassed",
         "Promoted",
     ]
@@ -420,7 +418,7 @@ async def test_the_next_look_is_when_something_can_have_changed() -> None:
     await judging.look()
     wait = (await judging.look()).requeue_after
     assert wait is not None
-    assert 0.3 <= wait <= 10.0
+    assert 0.3 <= wait <= 30.0
     judging.counters.away = True
     for _ in range(40):
         judging.cluster.tick()

@@ -266,3 +266,18 @@ def test_reasons_that_stall_are_no_reasons_of_an_analysis() -> None:
     assert Reason.ANALYZING not in STALLED
     assert Action.PROMOTE not in IN_FLIGHT
     assert report(scene().gate("errors", Verdict.PASS).context).conditions[0].type == "Ready"
+
+
+def test_what_follows_from_a_step_is_no_event_of_its_own() -> None:
+    """That a weight is applied is expected; that metrics are back is news. A restarted operator tells neither again."""
+    step = scene().held("v2").shifting().decision(Action.SHIFT, Reason.STEP_WEIGHT)
+    applied = step.decision(Action.SHIFT, Reason.ANALYZING, at=1).state
+    again = happening(step.state, applied)
+    assert again is not None
+    assert again.expected
+    back = happening(step.decision(Action.SHIFT, Reason.PROVIDER_UNREACHABLE).state, applied)
+    assert back is not None
+    assert not back.expected
+    restarted = happening(CanaryRolloutStatus(), applied)
+    assert restarted is not None
+    assert restarted.expected

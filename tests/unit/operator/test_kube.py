@@ -212,6 +212,15 @@ async def test_lists_are_read_in_pages(server: Server, kube: Kube) -> None:
     ]
 
 
+async def test_keys_are_read_in_pages_of_metadata(server: Server, kube: Kube) -> None:
+    """Thousands of objects are named without being held."""
+    page = {"metadata": {"continue": "t"}, "items": [{"metadata": {"namespace": "shop", "name": "a"}}]}
+    rest = {"metadata": {}, "items": [{"metadata": {"name": "b"}}]}
+    server.script = [(200, page), (200, rest)]
+    assert await kube.keys(DEPLOYMENTS, limit=1) == [("shop", "a"), ("", "b")]
+    assert [query.get("continue") for _, _, query, _ in server.seen] == [None, "t"]
+
+
 async def test_a_list_whose_pages_expire_is_read_anew(server: Server, kube: Kube) -> None:
     """At last in one piece, which cannot expire."""
     first, gone = (200, {"metadata": {"continue": "t"}, "items": [A]}), (410, {"reason": "Expired"})

@@ -77,6 +77,11 @@ def test_every_variable_is_read() -> None:
     assert settings.username == "system:serviceaccount:ops:sa"
 
 
+def test_how_many_passes_run_at_once_can_be_set() -> None:
+    """A whole number."""
+    assert Settings.from_env({"CHAFFINCH_MAX_CONCURRENT_RECONCILES": "4"}).max_concurrent_reconciles == 4
+
+
 def test_outside_of_a_cluster_the_user_can_be_named() -> None:
     """The hold lets exactly that user release."""
     assert Settings.from_env({"CHAFFINCH_USERNAME": "admin"}).username == "admin"
@@ -94,6 +99,8 @@ def test_two_processes_have_two_identities() -> None:
         ("CHAFFINCH_RETRY_SECONDS", "0"),
         ("CHAFFINCH_RESYNC_SECONDS", "nan"),
         ("CHAFFINCH_RENEW_SECONDS", "inf"),
+        ("CHAFFINCH_MAX_CONCURRENT_RECONCILES", "0"),
+        ("CHAFFINCH_MAX_CONCURRENT_RECONCILES", "1.5"),
         ("CHAFFINCH_HTTP_PORT", "65536"),
         ("CHAFFINCH_HTTP_PORT", "http"),
         ("CHAFFINCH_ALERTS_PORT", "-1"),
