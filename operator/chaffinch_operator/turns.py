@@ -57,8 +57,9 @@ class Turns:
         try:
             await future
         except asyncio.CancelledError:
-            self._urgent.pop(key, None)
-            self._patient.pop(key, None)
+            for queue in (self._urgent, self._patient):
+                if queue.get(key) is future:  # another may wait under the key once this one has its turn
+                    del queue[key]
             if not future.cancelled():
                 self.give()  # it came in the very moment
             raise
