@@ -1,7 +1,7 @@
 """A stand-in for Prometheus that serves growing counters of thousands of series, for benches: fast, and it counts.
 
-It understands vector selectors, bare or within `count by (le) (...)`, and instant queries. What a selector matches is
-found once; an answer is its series' texts with the values of the moment.
+It understands instant queries of a selector, of its raw samples (`x[90000ms]`), and of `timestamp(x)`. What a selector
+matches is found once; an answer is its series' texts with the values of the moments.
 """
 
 import asyncio
@@ -16,7 +16,12 @@ from typing import Self
 
 from aiohttp import web
 
-_SELECTOR = re.compile(r"(?P<around>count by \(le\) \()?(?P<metric>[a-zA-Z_:][\w:]*)(?:\{(?P<matchers>.*)\})?\)?")
+_QUERY = re.compile(
+    r"(?P<newest>timestamp\()?(?P<selector>[^\[\]]*?)(?:\[(?P<milliseconds>\d+)ms\])?(?(newest)\))", re.DOTALL
+)
+_SELECTOR = re.compile(r"(?P<metric>[a-zA-Z_:][\w:]*)(?:\{(?P<matchers>.*)\})?", re.DOTALL)
+SCRAPE_SECONDS = 15
+"""Raw samples lie on multiples of this."""
 _MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>(?:[^"\\]|\\.)*)"')
 _MOST_BYTES = 16 << 20
 _EMPTY = '{"status":"success","data":{"resultType":"matrix","result":[]}}'
@@ -32,7 +37,7 @@ class Series:
     @property
     def head(self) -> str:
         """Its text in an answer, but for time and value."""
-        return '{"metric":' + json.dumps(dict(self.labels), separators=(",", ":")) + ',"value":['
+        return '{"metric":' + json.dumps(dict(self.labels), separators=(",", ":")) + ","
 
 
 class Counters:
@@ -92,21 +97,35 @@ class Counters:
     async def _instant(self, request: web.Request) -> web.Response:
         form = await request.post()
         query, at = str(form["query"]), float(str(form["time"]))
-        found = _SELECTOR.fullmatch(query)
-        if found is None:
+        asked = _QUERY.fullmatch(query)
+        selector = _SELECTOR.fullmatch(asked["selector"]) if asked else None
+        if asked is None or selector is None:
             raise web.HTTPBadRequest(text=f"the stand-in does not understand {query[:200]}")
-        self.queries[found["metric"]] += 1
-        seconds = max(0.0, at - self._started)
-        series = ",".join(f'{head}{at},"{int(rate * seconds)}"]}}' for head, rate in self._match(query, found))
-        text = f'{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}'
+        self.queries[selector["metric"]] += 1
+        series = self._match(selector)
+        newest = int(at // SCRAPE_SECONDS) * SCRAPE_SECONDS
+        if asked["milliseconds"]:
+            first = at - int(asked["milliseconds"]) / 1000
+            times = range(int(first // SCRAPE_SECONDS + 1) * SCRAPE_SECONDS, newest + 1, SCRAPE_SECONDS)
+            rows = [f'{head}"values":[{self._samples(rate, times)}]}}' for head, rate in series]
+        elif asked["newest"]:
+            rows = [f'{head}"value":[{at},"{newest}"]}}' for head, _ in series]
+        else:
+            rows = [f'{head}"value":{self._samples(rate, [newest])}}}' for head, rate in series]
+        kind = "matrix" if asked["milliseconds"] else "vector"
+        text = f'{{"status":"success","data":{{"resultType":"{kind}","result":[{",".join(rows)}]}}}}'
         return web.Response(text=text, content_type="application/json")
 
-    def _match(self, query: str, found: "re.Match[str]") -> list[tuple[str, float]]:
-        if query not in self._matched:
-            matchers = [_matcher(one) for one in _MATCHER.finditer(found["matchers"] or "")]
-            kept = [s for s in self._by_metric.get(found["metric"], []) if all(m.accepts(s.labels) for m in matchers)]
-            self._matched[query] = [(s.head, s.rate) for s in kept]
-        return self._matched[query]
+    def _samples(self, rate: float, times: Iterable[int]) -> str:
+        return ",".join(f'[{t},"{int(rate * max(0.0, t - self._started))}"]' for t in times)
+
+    def _match(self, selector: "re.Match[str]") -> list[tuple[str, float]]:
+        if selector[0] not in self._matched:
+            matchers = [_matcher(one) for one in _MATCHER.finditer(selector["matchers"] or "")]
+            known = self._by_metric.get(selector["metric"], [])
+            kept = [s for s in known if all(m.accepts(s.labels) for m in matchers)]
+            self._matched[selector[0]] = [(s.head, s.rate) for s in kept]
+        return self._matched[selector[0]]
 
 
 @dataclass(frozen=True, slots=True)
