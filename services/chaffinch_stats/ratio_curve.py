@@ -25,7 +25,7 @@ NODE_RATIOS = tuple(math.exp(LOG_SPAN * math.cos(angle)) for angle in _ANGLES)
 """Shape (32,): the ratios psi at which S is summed, from 64 down to 1/64."""
 
 _STEPS = 100
-_CLOSE = 1e-10  # steps of a search are compared with it; the error after the last one is its square, or nearly so
+_CLOSE = 1e-7  # steps of a search are compared with it; the error after the last one is its square, or nearly so
 _NEAR = 0.01
 _SLIGHT = 0.2  # standard errors by which the prior may move the peak before that is looked at
 _POINTS = 28

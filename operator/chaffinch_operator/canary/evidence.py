@@ -12,7 +12,7 @@ from chaffinch_operator.canary.judge_counts import fold_count
 from chaffinch_operator.canary.judge_group import fold_group
 from chaffinch_operator.canary.judge_rate import fold_rate
 from chaffinch_operator.canary.judge_split import fold_split
-from chaffinch_operator.canary.judgement import MESSAGE, Thresholds, fresh
+from chaffinch_operator.canary.judgement import MESSAGE, Changes, Thresholds, fresh
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.snapshot import GateReading, IntervalReading
 from chaffinch_operator.canary.status import Counts, GateStatus
@@ -40,8 +40,8 @@ def fold(
         status = calibration.fixed(gate, fresh(gate, have.get(gate.name)))
         value = values.get(gate.name) or (first if gate.kind is Kind.SPLIT else None)
         if value is not None and gate.kind is not Kind.RESTARTS:
-            status = _fold_one(calibration.settled(gate, status), status, value, share, thresholds)
-            status = status.model_copy(update={"last_interval_end": clock.stamp(reading.end)})
+            changes = _fold_one(calibration.settled(gate, status), status, value, share, thresholds)
+            status = status.model_copy(update={**changes, "last_interval_end": clock.stamp(reading.end)})
         out.append(status)
     return tuple(out)
 
@@ -99,11 +99,9 @@ def _restarts(gate: ResolvedGate, old: GateStatus, restarts: int | None) -> Gate
 
 def _fold_one(
     gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None, thresholds: Thresholds
-) -> GateStatus:
+) -> Changes:
     if value.problem is not None:
-        return old.model_copy(
-            update={"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", MESSAGE)}
-        )
+        return {"verdict": Verdict.NO_DATA, "message": cut(f"{gate.name}: {value.problem.message}", MESSAGE)}
     if gate.kind is Kind.SPLIT:
         return fold_split(gate, old, value, share)
     if gate.rate is not None:
@@ -112,4 +110,4 @@ def _fold_one(
         return fold_group(gate, gate.group, old, value)
     if gate.count is not None:
         return fold_count(gate, gate.count, old, value, thresholds)
-    return old
+    return {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.judge_counts import interval
-from chaffinch_operator.canary.judgement import MESSAGE, counted, restored, share, short, times
+from chaffinch_operator.canary.judgement import MESSAGE, Changes, counted, restored, share, short, times
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.snapshot import GateReading
 from chaffinch_operator.canary.status import GateStatus
@@ -24,7 +24,7 @@ _ALMOST = 1.0 - 1e-9
 _VERDICTS = {Outcome.HARM: Verdict.FAIL, Outcome.SAFE: Verdict.PASS}
 
 
-def fold_group(told: ResolvedGate, gate: GroupGate, old: GateStatus, value: GateReading) -> GateStatus:
+def fold_group(told: ResolvedGate, gate: GroupGate, old: GateStatus, value: GateReading) -> Changes:
     """One more interval, and a look at what there is by then if one is due."""
     evidence = group_sequential.update(evidence_of(gate, old), gate, interval(value))
     if look_is_due(evidence, gate):
@@ -32,16 +32,14 @@ def fold_group(told: ResolvedGate, gate: GroupGate, old: GateStatus, value: Gate
     estimate = ratio(evidence, gate)
     verdict = _VERDICTS.get(evidence.outcome, Verdict.INCONCLUSIVE)
     arms = f"canary {share(evidence.canary)}, {told.compared} {share(evidence.baseline)}{times(estimate)}"
-    return old.model_copy(
-        update={
-            "verdict": verdict if evidence.canary.total else Verdict.NO_DATA,
-            "canary": counted(evidence.canary),
-            "baseline": counted(evidence.baseline),
-            "ratio": "" if estimate is None else short(estimate),
-            "evidence": _chunked(group_sequential.to_state(evidence)),
-            "message": cut(f"{told.name}: {arms}, {_looks(evidence, gate)}", MESSAGE),
-        }
-    )
+    return {
+        "verdict": verdict if evidence.canary.total else Verdict.NO_DATA,
+        "canary": counted(evidence.canary),
+        "baseline": counted(evidence.baseline),
+        "ratio": "" if estimate is None else short(estimate),
+        "evidence": _chunked(group_sequential.to_state(evidence)),
+        "message": cut(f"{told.name}: {arms}, {_looks(evidence, gate)}", MESSAGE),
+    }
 
 
 def prepare(gates: Iterable[ResolvedGate]) -> None:

@@ -1,17 +1,17 @@
 """The traffic split against the weights. Pure."""
 
 from chaffinch_operator.canary.gates import ResolvedGate
-from chaffinch_operator.canary.judgement import restored, short
+from chaffinch_operator.canary.judgement import Changes, restored, short
 from chaffinch_operator.canary.reasons import Verdict
 from chaffinch_operator.canary.snapshot import GateReading
 from chaffinch_operator.canary.status import Counts, GateStatus
 from chaffinch_stats import SPLIT_ALPHA, SplitEvidence, sample_ratio
 
 
-def fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None) -> GateStatus:
+def fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: float | None) -> Changes:
     """One more interval; share: intended share of the canary, None where no split is intended."""
     if share is None or not 0.0 < share < 1.0:
-        return old
+        return {}
     evidence = restored(sample_ratio.from_state, old, SplitEvidence.start())
     evidence = sample_ratio.update(evidence, value.canary.total, value.baseline.total, share)
     p = sample_ratio.p_value(evidence)
@@ -25,13 +25,11 @@ def fold_split(gate: ResolvedGate, old: GateStatus, value: GateReading, share: f
         else f"{gate.name}: {seen.total:,} of {seen.total + rest.total:,} requests went to the canary, "
         "as the weights say"
     )
-    return old.model_copy(
-        update={
-            "verdict": verdict,
-            "canary": seen,
-            "baseline": rest,
-            "p_value": short(p),
-            "evidence": sample_ratio.to_state(evidence),
-            "message": message,
-        }
-    )
+    return {
+        "verdict": verdict,
+        "canary": seen,
+        "baseline": rest,
+        "p_value": short(p),
+        "evidence": sample_ratio.to_state(evidence),
+        "message": message,
+    }

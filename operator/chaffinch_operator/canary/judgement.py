@@ -12,6 +12,8 @@ from chaffinch_operator.canary.status import Counts, GateStatus
 from chaffinch_stats import ArmCounts, harm_threshold, safe_threshold
 
 E = TypeVar("E")
+Changes = dict[str, object]
+"""Fields of a gate's status that an interval changes, by name."""
 MESSAGE = 300
 """Characters of a gate's sentence: ten gates must fit in 16 KiB with their evidence."""
 
