@@ -23,8 +23,13 @@ pytestmark = pytest.mark.cluster
 LISTENING = {
     "steps": [{"setWeight": 20, "minDuration": "10m"}],
     "analysis": {"gates": [{"name": "restarts", "podRestarts": {"max": 5}}]},
-    "alerts": {"matchers": ['severity="critical"'], "onFiring": "Rollback"},
 }
+
+
+def listen(shop: Shop) -> None:
+    """Heed critical alerts of the shop's own namespace: others would pause it, as alerts about something else."""
+    matchers = ['severity="critical"', f'namespace="{shop.namespace}"']
+    shop.configure({"alerts": {"matchers": matchers, "onFiring": "Rollback"}})
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +149,8 @@ def alone_story(shop: Shop, operator: Operator, alertmanager: Alertmanager) -> A
 def record(street: Street, operator: Operator, alertmanager: Alertmanager) -> Record:
     """Two stories at once, then the one that needs the operator for itself."""
     shops = street.open_all(*[{"spec": LISTENING}] * 3)
+    for shop in shops:
+        listen(shop)
     told: list[Failing | Paused] = together(
         lambda: failing_story(shops[0]), lambda: paused_story(shops[1], alertmanager)
     )
