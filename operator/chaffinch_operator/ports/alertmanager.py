@@ -9,10 +9,10 @@ from typing import Protocol, Self
 import aiohttp
 
 from chaffinch_operator import webhook
+from chaffinch_operator.ports.bounded import bounded
 from chaffinch_operator.webhook import Alert
 
 MAX_BYTES = 8 * 1024 * 1024
-_CHUNK = 64 * 1024
 _ONLY_ACTIVE = (("active", "true"), ("silenced", "false"), ("inhibited", "false"), ("unprocessed", "false"))
 
 
@@ -90,9 +90,5 @@ class HttpAlertmanager:
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    raw = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        raw += chunk
-        if len(raw) > MAX_BYTES:
-            raise AlertmanagerError(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    return bytes(raw)
+    too_large = AlertmanagerError(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    return await bounded(response, MAX_BYTES, too_large)

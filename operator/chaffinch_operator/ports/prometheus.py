@@ -16,6 +16,7 @@ import aiohttp
 
 from chaffinch_operator.ports import prometheus_answers as answers
 from chaffinch_operator.ports.batches import Batches, Question, TooLarge
+from chaffinch_operator.ports.bounded import bounded
 from chaffinch_operator.ports.credentials import NO_CREDENTIALS, Credentials, context
 from chaffinch_operator.ports.prometheus_answers import BadQuery, ProviderError, ProviderUnreachable
 from chaffinch_operator.ports.queries import Row, Sample, Selector, Stream, Track, millis
@@ -34,7 +35,6 @@ __all__ = [
 
 MAX_BYTES = 8 * 1024 * 1024
 """A larger answer is refused: the query is too wide to be one of raw counters by pod."""
-_CHUNK = 64 * 1024
 _REMEMBERED = 512
 Headers = tuple[tuple[str, str], ...]
 Observe = Callable[[str], None]
@@ -237,9 +237,5 @@ def _why(error: Exception) -> str:
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    raw = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        raw += chunk
-        if len(raw) > MAX_BYTES:
-            raise TooLarge(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB: select fewer series")
-    return bytes(raw)
+    too_large = TooLarge(f"the answer is larger than {MAX_BYTES // 1024 // 1024} MiB: select fewer series")
+    return await bounded(response, MAX_BYTES, too_large)
