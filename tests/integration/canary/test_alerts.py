@@ -117,6 +117,11 @@ def doing(action: Action, reason: Reason | None = None) -> Callable[[CanaryRollo
     return lambda s: s.last_decision.action is action and reason in (None, s.last_decision.reason)
 
 
+def rolled_back(status: CanaryRolloutStatus) -> bool:
+    """By an alert; the last decision says so for one pass only."""
+    return bool(status.history) and status.history[0].reason is Reason.ALERT_FIRING
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Everything, with one operator that leads."""
@@ -244,7 +249,7 @@ def test_a_prometheus_that_hangs_delays_no_alert(site: Site) -> None:
         await until(waiting)
         began = time.monotonic()
         assert (await sender.send(post(alert(CANARY_POD))))[0] == 200
-        await shop.wait(lambda s: s.last_decision.reason is Reason.ALERT_FIRING, "the rollback")
+        await shop.wait(rolled_back, "the rollback")
         assert time.monotonic() - began < 5.0
         released.set()
 
@@ -261,7 +266,7 @@ def test_a_truncated_post_has_the_rest_asked_for(site: Site) -> None:
     async def story(shop: Shop) -> None:
         site.alertmanager.alerts = [alert(CANARY_POD, number=7)]
         assert (await sender.send(post(truncatedAlerts=1)))[0] == 200
-        ended = await shop.wait(lambda s: s.last_decision.reason is Reason.ALERT_FIRING, "the rollback")
+        ended = await shop.wait(rolled_back, "the rollback")
         assert ended.alerts[0].fingerprint == f"{7:016x}"
         assert "filter=severity" in site.alertmanager.asked[-1]
 
@@ -286,7 +291,7 @@ def test_killed_between_receipt_and_action_the_action_is_taken(site: Site) -> No
             assert await second.standing_by()
         finally:
             first.popen.kill()
-        await shop.wait(lambda s: s.last_decision.reason is Reason.ALERT_FIRING, "the rollback")
+        await shop.wait(rolled_back, "the rollback")
         ended = await shop.wait(doing(Action.REJECTED), "the end")
         assert ended.history[0].reason is Reason.ALERT_FIRING
 
@@ -303,7 +308,7 @@ def test_what_fired_while_nobody_ran_is_found(site: Site) -> None:
         process.popen.wait(10)
         site.alertmanager.alerts = [alert(CANARY_POD, number=9)]
         await asyncio.to_thread(leader, site)
-        ended = await shop.wait(lambda s: s.last_decision.reason is Reason.ALERT_FIRING, "the rollback")
+        ended = await shop.wait(rolled_back, "the rollback")
         assert ended.alerts[0].fingerprint == f"{9:016x}"
 
     try:

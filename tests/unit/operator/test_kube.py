@@ -15,8 +15,8 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.config import incluster_config
 
-from chaffinch_operator import kube as door
-from chaffinch_operator.errors import Conflict, InvalidObject, KindMissing, Throttled, Unavailable
+from chaffinch_operator import transport as door
+from chaffinch_operator.errors import Conflict, InvalidObject, KindMissing, Refused, Throttled, Unavailable
 from chaffinch_operator.kube import DEPLOYMENTS, SERVICES, Kube
 from chaffinch_operator.settings import Settings
 
@@ -243,6 +243,17 @@ async def test_deleting_is_bound_to_the_object_that_was_meant(server: Server, ku
     assert await kube.delete(SERVICES, "web", "shop", uid="u1") is False
     assert server.bodies[0]["preconditions"] == {"uid": "u1"}
     assert server.bodies[0]["propagationPolicy"] == "Background"
+
+
+async def test_a_service_is_asked_by_way_of_the_api_server(server: Server, kube: Kube) -> None:
+    """Its own errors are its answer; what the API server forbids is raised."""
+    server.script = [(200, OK), (400, {"status": "error"}), (403, {"reason": "Forbidden", "message": "not you"})]
+    assert await kube.through_service("monitoring", "http:prom:web", "/api/v1/query", {"query": "up"}) == (200, OK)
+    path = "/api/v1/namespaces/monitoring/services/http:prom:web/proxy/api/v1/query"
+    assert server.seen[0][:3] == ("GET", path, {"query": "up"})
+    assert (await kube.through_service("monitoring", "http:prom:web", "/", {}))[0] == 400
+    with pytest.raises(Refused, match="not you"):
+        await kube.through_service("monitoring", "http:prom:web", "/", {})
 
 
 async def test_writes_that_succeeded_are_counted(server: Server, kube: Kube) -> None:

@@ -6,9 +6,6 @@ from support.repository import checkout
 from support.repository.sizes import FUNCTION_LINES, SOURCE_LINES, TEST_LINES, too_long
 
 REASONS: dict[str, str] = {
-    "operator/chaffinch_operator/kube.py": (
-        "The one door to the API server: every verb goes through the same retries and time limits, kept in one place."
-    ),
     "tests/integration/canary/cases.py:query_cases": "A table of cases, one entry each; nothing in it to take apart.",
 }
 """What may be longer, as `path` or `path:qualified.name`, and one sentence that says why."""
