@@ -1,0 +1,200 @@
+"""Check a ledger's history without trusting who kept it. Pure: rows in, findings out.
+
+What is checked, entry by entry: gapless sequence, one entry per id, the leaf over every field, the sums of each account
+as they follow from the entries before, no balance below zero; block by block: order, extent, and the hash chain; and of
+every checkpoint: its signature, and that the tree over the leaves has its root. Checkpoints kept elsewhere (anchors)
+show a history that was cut, replaced or restored from an older backup, whose own chain is whole.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chaffinch_credits.audit import canonical
+from chaffinch_credits.audit.canonical import Block
+from chaffinch_credits.audit.merkle import Frontier
+from chaffinch_credits.audit.note import BadNoteError, Checkpoint, Verifier, opened
+from chaffinch_credits.ledger.entries import Entry
+from chaffinch_credits.ledger.words import Kind, Outcome
+
+MOST_FINDINGS = 100
+_POSTED = frozenset({Kind.TRANSFER, Kind.POST, Kind.GRANT, Kind.GRANT_EXPIRED, Kind.REVERSAL})
+_RELEASING = frozenset({Kind.POST, Kind.VOID, Kind.HOLD_EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be. seq: of the entry where it shows first, 0 where it is no entry's."""
+
+    seq: int
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        entries: entries checked.
+        blocks: blocks checked.
+        checkpoints: checkpoints whose signature and root hold.
+        root: of the tree over all leaves.
+        findings: in the order in which they were found, at most MOST_FINDINGS.
+
+    """
+
+    entries: int = 0
+    blocks: int = 0
+    checkpoints: int = 0
+    root: bytes = b""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def first_bad(self) -> int | None:
+        """The lowest sequence at which something is wrong: of the entry, or of the block it is in; else None."""
+        return min((f.seq for f in self.findings if f.seq), default=None)
+
+    def add(self, seq: int, what: str) -> None:
+        """Note a finding, unless there are enough."""
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(Finding(seq, what))
+
+
+@dataclass(slots=True)
+class _Sums:
+    balance: int = 0
+    held: int = 0
+    allow_negative: bool = False
+
+
+@dataclass(slots=True)
+class _Folded:
+    """Sums of all accounts, and the open holds, as they follow from the entries so far."""
+
+    accounts: dict[int, _Sums] = field(default_factory=dict)
+    holds: dict[UUID, int] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> str:
+        """Fold one entry that moved something; what is wrong with it, else empty."""
+        debit, credit = (self.accounts.setdefault(number, _Sums()) for number in (entry.debit, entry.credit))
+        if entry.kind is Kind.OPEN:
+            debit.allow_negative = bool(entry.code)
+        if entry.kind is Kind.HOLD:
+            self.holds[entry.id] = entry.amount
+            debit.held += entry.amount
+        if entry.kind in _RELEASING:
+            held = self.holds.pop(entry.target, None) if entry.target else None
+            if held is None:
+                return "it ends a hold that is not open"
+            if entry.amount > held:
+                return f"it posts {entry.amount} of a hold of {held}"
+            debit.held -= held
+        if entry.kind in _POSTED:
+            debit.balance -= entry.amount
+            credit.balance += entry.amount
+        return self._compare(entry, debit, credit)
+
+    def _compare(self, entry: Entry, debit: _Sums, credit: _Sums) -> str:
+        if not debit.allow_negative and debit.balance < debit.held:
+            return f"account {entry.debit} is below zero"
+        if (debit.balance, debit.held) != (entry.debit_balance, entry.debit_held):
+            return f"account {entry.debit} has balance {debit.balance} and {debit.held} held, and it says otherwise"
+        if entry.credit and (credit.balance, credit.held) != (entry.credit_balance, entry.credit_held):
+            return f"account {entry.credit} has balance {credit.balance} and {credit.held} held, and it says otherwise"
+        return ""
+
+
+def verify(
+    ledger: UUID,
+    rows: Iterable[tuple[Entry, bytes]],
+    blocks: Iterable[Block],
+    notes: Sequence[str],
+    key: Verifier,
+    anchors: Sequence[str] = (),
+) -> Report:
+    """Check all of a ledger, from its first entry on.
+
+    Args:
+        ledger: its id.
+        rows: entries with the leaf stored beside each, by sequence.
+        blocks: by number.
+        notes: signed checkpoints as the ledger keeps them.
+        key: that they must be signed with.
+        anchors: signed checkpoints that were kept elsewhere.
+
+    """
+    report = Report()
+    wanted = _checkpoints(report, notes, key, "checkpoint") + _checkpoints(report, anchors, key, "anchor")
+    leaves = _check_entries(report, ledger, rows)
+    _check_blocks(report, ledger, leaves, blocks)
+    _check_roots(report, leaves, wanted)
+    return report
+
+
+def _checkpoints(report: Report, notes: Sequence[str], key: Verifier, what: str) -> list[tuple[Checkpoint, str]]:
+    found = []
+    for note in notes:
+        try:
+            found.append((Checkpoint.parse(opened(note, key)), what))
+        except BadNoteError as problem:
+            report.add(0, f"{what}: {problem}")
+    return found
+
+
+def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, bytes]]) -> list[bytes]:
+    leaves: list[bytes] = []
+    folded, seen = _Folded(), set[UUID]()
+    for place, (entry, stored) in enumerate(rows, start=1):
+        leaf = canonical.leaf_hash(ledger, entry)
+        leaves.append(leaf)
+        if entry.seq != place:
+            report.add(min(entry.seq, place), f"entry {place} has sequence {entry.seq}")
+        if leaf != stored:
+            report.add(entry.seq, f"entry {entry.seq} is not what its leaf says")
+        if entry.id in seen:
+            report.add(entry.seq, f"entry {entry.seq} has the id of an earlier one")
+        seen.add(entry.id)
+        if entry.outcome is Outcome.OK and (problem := folded.apply(entry)):
+            report.add(entry.seq, f"entry {entry.seq}: {problem}")
+    report.entries = len(leaves)
+    return leaves
+
+
+def _check_blocks(report: Report, ledger: UUID, leaves: Sequence[bytes], blocks: Iterable[Block]) -> None:
+    """A block that breaks says which entries it covers, unless one of them was found to be wrong by itself."""
+    known = {finding.seq for finding in report.findings}
+    previous, done, number = canonical.GENESIS, 0, 0
+    for block in blocks:
+        number += 1
+        within = leaves[done : block.last]
+        if block.number != number or block.first != done + 1 or not within or block.last > len(leaves):
+            report.add(done + 1, f"block {block.number} covers {block.first} to {block.last}, after {done}")
+        elif canonical.seal(ledger, number, block.first, within, previous) != block and known.isdisjoint(
+            range(block.first, block.last + 1)
+        ):
+            report.add(block.first, f"block {number} (entries {block.first} to {block.last}) breaks the chain")
+        previous, done = block.hash, max(done, block.last)
+    report.blocks = number
+    if done < len(leaves):
+        report.add(done + 1, f"entries {done + 1} to {len(leaves)} are in no block")
+
+
+def _check_roots(report: Report, leaves: Sequence[bytes], wanted: list[tuple[Checkpoint, str]]) -> None:
+    tree = Frontier()
+    for checkpoint, what in sorted(wanted, key=lambda each: each[0].size):
+        if checkpoint.size > len(leaves):
+            report.add(
+                len(leaves) + 1, f"{what} of {checkpoint.size} entries, but there are {len(leaves)}: some are gone"
+            )
+            continue
+        tree = tree.extended(leaves[tree.size : checkpoint.size])
+        if tree.root == checkpoint.root:
+            report.checkpoints += 1
+        else:
+            report.add(0, f"{what} of {checkpoint.size} entries has another root: the history was replaced")
+    report.root = tree.extended(leaves[tree.size :]).root
