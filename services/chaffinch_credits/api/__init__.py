@@ -1,0 +1,1 @@
+"""The HTTP face of the ledger: reading requests, batching, answering."""

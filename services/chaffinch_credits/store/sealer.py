@@ -1,0 +1,103 @@
+"""Publishes checkpoints: reads the leaves that came since the last one, grows tiles and tree, signs the root."""
+
+from dataclasses import dataclass
+
+from chaffinch_credits.audit import tiles
+from chaffinch_credits.audit.merkle import Frontier
+from chaffinch_credits.audit.note import Checkpoint, Signer
+from chaffinch_credits.audit.tiles import HASH, WIDTH
+from chaffinch_credits.store.connection import Connection
+
+MOST_LEAVES = 50_000
+_LOCK = 0x7365_616C
+_SEALED = "SELECT coalesce(max(size), 0) FROM checkpoint WHERE ledger = $1"
+_WRITTEN = "SELECT next_seq - 1 FROM ledger_head WHERE ledger = $1"
+_TILES = "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND index >= $3 AND index < $4 ORDER BY index"
+_LEAVES = "SELECT leaf FROM entry WHERE ledger = $1 AND seq > $2 AND seq <= $3 ORDER BY seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Of one ledger. origin: the first line of its checkpoints."""
+
+    key: int
+    origin: str
+    signer: Signer
+
+    async def seal(self, connection: Connection) -> Checkpoint | None:
+        """Publish a checkpoint over all that is written, at most MOST_LEAVES more; None when there is nothing new.
+
+        One process at a time; a second one finds nothing to do.
+        """
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", _LOCK, self.key)
+            size = await connection.fetchval(
+                "SELECT coalesce(max(size), 0) FROM checkpoint WHERE ledger = $1", self.key
+            )
+            written = await connection.fetchval(_WRITTEN, self.key)
+            goal = min(written, size + MOST_LEAVES)
+            if goal == size:
+                return None
+            rest = await _rest(connection, self.key, size)
+            rows = await connection.fetch(_LEAVES, self.key, size, goal)
+            grown = tiles.grow(size, rest, [row["leaf"] for row in rows])
+            await connection.executemany(
+                "INSERT INTO tile (ledger, level, index, hashes) VALUES ($1, $2, $3, $4)",
+                [(self.key, level, index, hashes) for (level, index), hashes in grown.full.items()],
+            )
+            root = await Tree(connection, self.key).root(goal)
+            checkpoint = Checkpoint(self.origin, goal, root)
+            await connection.execute(
+                "INSERT INTO checkpoint (ledger, size, root, note) VALUES ($1, $2, $3, $4)",
+                self.key,
+                goal,
+                root,
+                self.signer.sign(checkpoint.text),
+            )
+            return checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The Merkle tree of a ledger, as it lies in tiles and leaves."""
+
+    connection: Connection
+    key: int
+
+    async def root(self, size: int) -> bytes:
+        """The root over the first leaves."""
+        return await self.subtree(0, size) if size else Frontier().root
+
+    async def subtree(self, first: int, last: int) -> bytes:
+        """The hash over leaves [first, last), first aligned as in proofs."""
+        return tiles.join([await self._perfect(height, number) for height, number in tiles.pieces(first, last)])
+
+    async def _perfect(self, height: int, number: int) -> bytes:
+        (level, index), low, high = tiles.place(height, number)
+        tile = await self.connection.fetchval(
+            "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND index = $3", self.key, level, index
+        )
+        if tile is not None:
+            return tiles.fold(tile[low * HASH : high * HASH])
+        if level == 0:
+            start = index * WIDTH
+            rows = await self.connection.fetch(_LEAVES, self.key, start + low, start + high)
+            return tiles.fold(b"".join(row["leaf"] for row in rows))
+        lower = [await self._perfect(8 * level, index * WIDTH + at) for at in range(low, high)]
+        return tiles.fold(b"".join(lower))
+
+
+async def _rest(connection: Connection, key: int, size: int) -> list[bytes]:
+    """The partial tile of each level of a tree, level 0 first."""
+    rest, level = list[bytes](), 0
+    while size >> (8 * level):
+        nodes = size >> (8 * level)
+        start = nodes - nodes % WIDTH
+        if level == 0:
+            rows = await connection.fetch(_LEAVES, key, start, nodes)
+            rest.append(b"".join(row["leaf"] for row in rows))
+        else:
+            full = await connection.fetch(_TILES, key, level - 1, start, nodes)
+            rest.append(b"".join(tiles.fold(row["hashes"]) for row in full))
+        level += 1
+    return rest

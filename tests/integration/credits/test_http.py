@@ -1,0 +1,210 @@
+"""The HTTP API: what it answers, and that a client's mistake is never the server's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from chaffinch_credits.audit.merkle import consistent, root_from_inclusion
+from chaffinch_credits.audit.note import Checkpoint, opened
+from integration.credits.http import LEDGER, SIGNER, Api, serving
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str) -> AsyncIterator[Api]:
+    """A service with a ledger."""
+    async with serving(dsn) as found:
+        await found.shop()
+        yield found
+
+
+async def available(api: Api, account: str) -> str:
+    """What an account can spend."""
+    return str((await api.get(f"accounts/{account}")).body["available"])
+
+
+async def checkpoint(api: Api, size: int) -> Checkpoint:
+    """The newest checkpoint, once it has so many entries."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await api.get("audit/checkpoint")
+            if answer.status == 200:
+                found = Checkpoint.parse(opened(answer.body, SIGNER.verifier))
+                if found.size >= size:
+                    return found
+
+
+async def test_a_transfer(api: Api) -> None:
+    """Created, and seen in both accounts."""
+    answer = await api.post("transfers", debit="alice", credit="bob", amount="30", metadata={"order": 7})
+    assert (answer.status, answer.body["outcome"]) == (201, "ok")
+    assert (await available(api, "alice"), await available(api, "bob")) == ("70", "30")
+
+
+async def test_a_repetition_is_said_to_be_one(api: Api) -> None:
+    """The first outcome, with a header; another body under the same id is a conflict."""
+    asked = {"id": str(uuid4()), "debit": "alice", "credit": "bob", "amount": "30"}
+    first = await api.send("POST", "transfers", asked)
+    again = await api.send("POST", "transfers", dict(reversed(asked.items())))
+    other = await api.send("POST", "transfers", {**asked, "amount": "31"})
+    assert (again.status, again.body["seq"]) == (200, first.body["seq"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (other.status, other.body["code"]) == (409, "idempotency_mismatch")
+    assert await available(api, "alice") == "70"
+
+
+async def test_a_key_in_the_header_is_an_id(api: Api) -> None:
+    """For clients that have no UUIDs."""
+    asked = {"debit": "alice", "credit": "bob", "amount": "30"}
+    for status in (201, 200):
+        answer = await api.send("POST", "transfers", asked, Idempotency_Key="order-7")
+        assert answer.status == status
+    assert await available(api, "alice") == "70"
+
+
+async def test_too_little_is_said_with_what_there_is(api: Api) -> None:
+    """422, and it stays refused."""
+    asked = {"id": str(uuid4()), "debit": "bob", "credit": "alice", "amount": "1"}
+    answer = await api.send("POST", "transfers", asked)
+    assert (answer.status, answer.body["code"], answer.body["available"]) == (422, "insufficient_funds", "0")
+    await api.post("transfers", debit="alice", credit="bob", amount="5")
+    assert (await api.send("POST", "transfers", asked)).status == 422
+
+
+async def test_a_hold_is_posted_in_part(api: Api) -> None:
+    """The rest is free again."""
+    hold = (await api.post("holds", debit="alice", credit="bob", amount="60")).body["id"]
+    assert await available(api, "alice") == "40"
+    assert (await api.post(f"holds/{hold}:post", amount="25")).status == 201
+    assert (await available(api, "alice"), await available(api, "bob")) == ("75", "25")
+    assert (await api.post(f"holds/{hold}:void")).body["code"] == "already_posted"
+
+
+async def test_a_transfer_is_reversed(api: Api) -> None:
+    """By its id."""
+    made = (await api.post("transfers", debit="alice", credit="bob", amount="30")).body["id"]
+    assert (await api.post(f"transfers/{made}:reverse")).status == 201
+    assert await available(api, "alice") == "100"
+
+
+async def test_an_account_as_it_was(api: Api) -> None:
+    """By sequence and by time."""
+    made = await api.post("transfers", debit="alice", credit="bob", amount="30")
+    at = (await api.get(f"transfers/{made.body['id']}")).body["created_at"]
+    await api.post("transfers", debit="alice", credit="bob", amount="30")
+    for query in (f"at_seq={made.body['seq']}", f"as_of={at}"):
+        assert (await api.get(f"accounts/alice?{query}")).body["available"] == "70"
+    assert (await api.get(f"accounts/alice?at_seq={made.body['seq'] - 1}")).body["available"] == "100"
+
+
+async def test_entries_are_listed_in_pages(api: Api) -> None:
+    """Newest first, each once."""
+    for _ in range(5):
+        await api.post("transfers", debit="alice", credit="bob", amount="1")
+    seen: list[int] = []
+    before: int | None = 10**9
+    while before:
+        page = (await api.get(f"accounts/alice/entries?limit=2&before={before}")).body
+        seen += [e["seq"] for e in page["entries"]]
+        before = page["next_before"]
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) == 7
+
+
+@pytest.mark.parametrize(("mode", "status", "left"), [("independent", 200, "40"), ("atomic", 409, "100")])
+async def test_a_batch(api: Api, mode: str, status: int, left: str) -> None:
+    """Each for itself, or all or none."""
+    ask = {"type": "transfer", "debit": "alice", "credit": "bob", "amount": "60"}
+    body = {"mode": mode, "requests": [{"id": str(uuid4()), **ask} for _ in range(2)]}
+    answer = await api.send("POST", "requests:batch", body)
+    assert answer.status == status
+    assert answer.body["replies"][1]["outcome"] == "insufficient_funds"
+    assert await available(api, "alice") == left
+
+
+WRONG: dict[str, Any] = {
+    "a number for an amount": {"amount": 30},
+    "a fraction": {"amount": "1.5"},
+    "nothing": {"amount": "0"},
+    "a negative amount": {"amount": "-1"},
+    "more than 63 bits": {"amount": str(2**63)},
+    "digits that are not ASCII": {"amount": "٣"},
+    "no account": {"debit": None},
+    "an account with spaces": {"debit": "a b"},
+    "a misspelt field": {"ammount": "1"},
+    "no UUID": {"id": "7"},
+    "a time without zone": {"effective_at": "2026-01-31T12:00:00"},
+    "metadata that is a list": {"metadata": [1]},
+    "metadata that is too large": {"metadata": {"a": "x" * 5000}},
+    "a code that is a boolean": {"code": True},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_a_mistake_names_its_field(api: Api, wrong: dict[str, Any]) -> None:
+    """400, nothing is recorded, and the repaired request may have the same id."""
+    asked = {"id": str(uuid4()), "debit": "alice", "credit": "bob", "amount": "30"}
+    answer = await api.send("POST", "transfers", {**asked, **wrong})
+    assert answer.status == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.body["field"] == next(iter(wrong))
+    assert (await api.send("POST", "transfers", asked)).status == 201
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a":' * 3000, b'{"amount": 1e999}'], ids=range(7)
+)
+async def test_broken_json_is_refused(api: Api, body: bytes) -> None:
+    """400, whatever it is."""
+    assert (await api.send("POST", "transfers", body)).status == 400
+
+
+async def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    """413."""
+    assert (await api.send("POST", "transfers", b'{"a": "' + b"x" * 1_100_000 + b'"}')).status == 413
+
+
+async def test_unknown_ledgers_and_accounts_are_not_found(api: Api) -> None:
+    """404, with a code."""
+    assert (await api.get("/v1/ledgers/none/accounts/a")).body["code"] == "ledger_not_found"
+    assert (await api.get("accounts/nobody")).body["code"] == "account_not_found"
+    assert (await api.get(f"transfers/{uuid4()}")).body["code"] == "transfer_not_found"
+    assert (await api.post("accounts", account="x", asset="USD")).body["code"] == "asset_mismatch"
+
+
+async def test_a_scale_cannot_be_changed(api: Api) -> None:
+    """409; assets may be added."""
+    assert (await api.send("PUT", LEDGER, {"assets": {"EUR": 3}})).status == 409
+    assert (await api.send("PUT", LEDGER, {"assets": {"EUR": 2, "USD": 2}})).status == 200
+
+
+async def test_an_entry_can_be_proven(api: Api, dsn: str) -> None:
+    """With a signed checkpoint, the entry's leaf and a short proof; and the tree to be the continuation of an older."""
+    for number in range(20):
+        made = await api.post("transfers", debit="alice", credit="bob", amount=str(1 + number % 2))
+    first = await checkpoint(api, made.body["seq"])
+    await api.post("transfers", debit="alice", credit="bob", amount="1")
+    newest = await checkpoint(api, first.size + 1)
+    seq, size = made.body["seq"], newest.size
+    connection = await asyncpg.connect(dsn)
+    leaf = await connection.fetchval("SELECT leaf FROM entry WHERE seq = $1", seq)
+    await connection.close()
+    proof = (await api.get(f"audit/proofs/inclusion?seq={seq}&size={size}")).body["hashes"]
+    assert root_from_inclusion(seq - 1, size, leaf, [bytes.fromhex(h) for h in proof]) == newest.root
+    growth = (await api.get(f"audit/proofs/consistency?from={first.size}&size={size}")).body["hashes"]
+    assert consistent(first.size, first.root, size, newest.root, [bytes.fromhex(h) for h in growth])
+
+
+async def test_hot_accounts_add_up(api: Api) -> None:
+    """Two hundred clients at once on one account: as many succeed as there are credits."""
+    answers = await asyncio.gather(
+        *(api.post("transfers", debit="alice", credit="bob", amount="1") for _ in range(200))
+    )
+    assert sum(a.status == 201 for a in answers) == 100
+    assert (await available(api, "alice"), await available(api, "bob")) == ("0", "100")

@@ -1,0 +1,102 @@
+"""A PostgreSQL server of a test's own: a new data folder, a Unix socket, durable unless told otherwise."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.deadline import wait_until
+
+_VERSIONS = Path("/usr/lib/postgresql")
+_USER = "postgres"
+_SECONDS = 30.0
+
+
+def binaries() -> Path:
+    """Where the newest installed server is. LookupError names the Debian package when there is none."""
+    found = sorted(_VERSIONS.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise LookupError("there is no PostgreSQL server: apt-get install postgresql")
+    return found[-1].parent
+
+
+class Postgres:
+    """A running server; `kill` and `start` may be repeated on the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def dsn(self) -> str:
+        """How the superuser reaches it."""
+        return f"postgresql://{_USER}@/postgres?host={self._folder}"
+
+    def create(self) -> None:
+        """Make the data folder."""
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", f"--pgdata={self._folder / 'data'}")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        socket = f"unix_socket_directories={self._folder}"
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(binaries() / "postgres"),
+                    "-D",
+                    str(self._folder / "data"),
+                    "-c",
+                    socket,
+                    "-c",
+                    "listen_addresses=",
+                ],
+                user=_USER,
+                group=_USER,
+                extra_groups=[],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self._folder,
+            )
+        wait_until(self._answers, "PostgreSQL to answer", seconds=_SECONDS, poll=0.05)
+
+    def kill(self) -> None:
+        """End it at once, without a checkpoint: what was committed must be there when it starts again."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(_SECONDS)
+            self._process = None
+
+    def _answers(self) -> bool:
+        asked = [str(binaries() / "pg_isready"), "--quiet", f"--host={self._folder}"]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(binaries() / program), *arguments],
+            check=True,
+            user=_USER,
+            group=_USER,
+            extra_groups=[],
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+        )
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Postgres]:
+    """A server for the length of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="chaffinch-postgres-"))
+    shutil.chown(folder, _USER, _USER)
+    os.chmod(folder, 0o700)  # noqa: PTH101 - before anything is in it
+    server = Postgres(folder)
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder)
