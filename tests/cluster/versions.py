@@ -62,6 +62,7 @@ DEBIAN_PACKAGES = (
     "mmdebstrap",
     "nftables",
     "openssl",
+    "postgresql",
     "procps",
     "python3-venv",
     "runc",

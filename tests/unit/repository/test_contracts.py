@@ -15,6 +15,7 @@ from support.repository import checkout
 
 OPERATOR = "operator/chaffinch_operator"
 STATS = "services/chaffinch_stats"
+CREDITS = "services/chaffinch_credits"
 VIOLATIONS = {
     # what is planted where, and how the tool says so
     "statistics import the operator": (
@@ -63,6 +64,26 @@ VIOLATIONS = {
         f"{OPERATOR}/canary/observe.py",
         "aiohttp",
         "chaffinch_operator.canary.observe -> aiohttp",
+    ),
+    "the operator uses the credits service's code": (
+        f"{OPERATOR}/canary/observe.py",
+        "chaffinch_credits.cli",
+        "chaffinch_operator is not allowed to import chaffinch_credits",
+    ),
+    "the credits service talks to Kubernetes": (
+        f"{CREDITS}/store/engine.py",
+        "kubernetes",
+        "chaffinch_credits is not allowed to import kubernetes",
+    ),
+    "the ledger's store knows HTTP": (
+        f"{CREDITS}/store/reads.py",
+        "chaffinch_credits.api.views",
+        "chaffinch_credits.store is not allowed to import chaffinch_credits.api",
+    ),
+    "a rule of the ledger reads the clock": (
+        f"{CREDITS}/ledger/holds.py",
+        "time",
+        "chaffinch_credits.ledger is not allowed to import time",
     ),
     "numerics at run time": (f"{STATS}/counts.py", "numpy", "chaffinch_stats.counts -> numpy"),
 }
