@@ -115,6 +115,8 @@ class FakePrometheus:
         self._answers: dict[str, Answer] = {}
         self.asked: Counter[str] = Counter()
         """Requests by name."""
+        self.headers: dict[str, str] = {}
+        """Of the last request, names in lower case."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
@@ -171,6 +173,7 @@ def _handler(server: FakePrometheus) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             form = self.rfile.read(int(self.headers["Content-Length"]))
+            server.headers = {name.lower(): value for name, value in self.headers.items()}
             reply = server.reply(self.path, form)
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.kind)

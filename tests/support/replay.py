@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from chaffinch_operator.canary import clock, evidence, readings
+from chaffinch_operator.canary import clock, evidence, readings, sizing
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
-from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus, GateStatus
-from chaffinch_operator.names import canary_name
+from chaffinch_operator.cli import past_readings
 from chaffinch_operator.ports.prometheus import PrometheusServers
 
 
@@ -49,10 +48,7 @@ def replay(
     last = course[-1]
     assert last.stable is not None
     stable = last.stable if last.candidate else next(s.stable for s in course if s.analysis_started_at and s.stable)
-    target = spec.target_ref.name
-    canary = canary_name(target)
-    workloads = {"stable_workload": target, "canary_workload": canary}
-    gates = resolve(spec, Naming(namespace, name, f"{target}-{stable.hash}-", f"{canary}-", **workloads))
+    gates = resolve(spec, past_readings.naming(spec, namespace, name, stable.hash))
     found = asyncio.run(_read(spec, gates, intervals(spec, last)))
     folded = tuple(_as_calibrated(gate) for gate in last.gates)
     for reading in found:
@@ -101,7 +97,8 @@ def _fold(
     settled = since + timedelta(seconds=seconds(spec.analysis.query_offset))
     if reading.start < settled and reading.end > since:
         return folded
-    share = status.weight.applied / 100 if reading.start >= settled else None
+    dedicated = spec.canary.baseline == "Dedicated"
+    share = sizing.split_share(status.weight.applied, dedicated=dedicated) if reading.start >= settled else None
     return evidence.fold(gates, folded, reading, share, Thresholds.of(spec, gates))
 
 

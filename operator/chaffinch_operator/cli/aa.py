@@ -24,6 +24,7 @@ from chaffinch_operator.cli.backtest import (
     thresholds_of,
 )
 from chaffinch_operator.cli.failures import OK, DeclinedError, UsageProblemError
+from chaffinch_operator.cli.login import prometheus_at
 from chaffinch_operator.cli.manifest import Manifest, load
 from chaffinch_operator.cli.session import Session
 from chaffinch_operator.ports.prometheus import ProviderUnreachable
@@ -106,10 +107,10 @@ async def _from_prometheus(
     spec, source = manifest.spec, request.source
     end = source.end or session.world.now()
     assert source.start is not None
-    address, headers = server_of(spec, source)
+    server = await server_of(session, manifest, source)
     span = max(seconds(spec.analysis.interval), (end - source.start).total_seconds())
     asked = [replace(g, auto=True, history_seconds=span) for g in gates if g.kind is Kind.RATIO]
-    async with past_readings.prometheus_at(address, headers) as prometheus:
+    async with prometheus_at(server) as prometheus:
         try:
             found = {g.name: await history.read(prometheus, spec, g, end) for g in asked}
         except ProviderUnreachable as problem:
@@ -118,7 +119,7 @@ async def _from_prometheus(
         raise DeclinedError(unread)
     if not any(h.halves for h in found.values()):
         raise DeclinedError(
-            f"{address} has no history of two pods of stable in that time",
+            f"{server.address} has no history of two pods of stable in that time",
             "the arms of --aa are two halves of stable's pods, by gates that count by pod; else export a CSV",
         )
     longest = max(len(h.halves) for h in found.values())

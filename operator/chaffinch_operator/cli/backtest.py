@@ -15,6 +15,7 @@ from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Calibration, IntervalReading
 from chaffinch_operator.cli import past_readings
 from chaffinch_operator.cli.failures import OK, DeclinedError, UsageProblemError
+from chaffinch_operator.cli.login import Given, Login, login, prometheus_at
 from chaffinch_operator.cli.manifest import Manifest, load
 from chaffinch_operator.cli.replay_document import Subject
 from chaffinch_operator.cli.replay_output import Outputs, tell_replay
@@ -92,13 +93,13 @@ def one_source(source: Source) -> Source:
     return source
 
 
-def server_of(spec: CanaryRolloutSpec, source: Source) -> tuple[str, dict[str, str]]:
-    """Address of Prometheus, and the headers it is asked with: those given before those of the spec."""
-    provider = spec.analysis.provider.prometheus if spec.analysis.provider else None
-    address = source.prometheus or (provider.address if provider else None)
-    if address is None:
+async def server_of(session: Session, manifest: Manifest, source: Source) -> Login:
+    """Where Prometheus is, and as whom it is asked; a cluster is needed only where the spec names a Secret."""
+    namespace = session.flags.namespace or manifest.namespace or "default"
+    asked = await login(session, None, manifest.spec, namespace, Given(source.prometheus, source.headers))
+    if asked is None:
         raise UsageProblemError("the file names no analysis.provider: name a server with --prometheus URL")
-    return address, {**({h.name: h.value for h in provider.headers} if provider else {}), **source.headers}
+    return asked
 
 
 def thresholds_of(spec: CanaryRolloutSpec, gates: Sequence[ResolvedGate]) -> Thresholds:
@@ -177,17 +178,17 @@ async def _from_prometheus(
     session: Session, request: Request, manifest: Manifest, gates: Sequence[ResolvedGate]
 ) -> Past:
     source, spec = request.source, manifest.spec
-    address, headers = server_of(spec, source)
+    server = await server_of(session, manifest, source)
     assert source.start is not None
     intervals = past_readings.grid(spec, source.start, source.end or session.world.now())
-    async with past_readings.prometheus_at(address, headers) as prometheus:
+    async with prometheus_at(server) as prometheus:
         tell = past_readings.progress(sys.stderr.isatty())
         offset = timedelta(seconds=seconds(spec.analysis.query_offset))
         asked = await past_readings.read_prometheus(prometheus, gates, intervals, tell, offset)
         found = past_readings.judged(spec, asked)
         if not found:
             raise DeclinedError(
-                f"{address} has no requests of the canary in that time",
+                f"{server.address} has no requests of the canary in that time",
                 "name the time of a rollout with --from and --to, and its namespace with -n",
             )
         calibrations = _calibrations(request, gates, [], timedelta(seconds=seconds(spec.analysis.interval)))
@@ -196,7 +197,9 @@ async def _from_prometheus(
             if problem is not None:
                 raise DeclinedError(problem.message)
     acting = backtest.absent_restarts(gates, ())
-    return Past(found[0].start, found[-1].end, len(found), iter(found), calibrations, address, acting, to_decision=True)
+    return Past(
+        found[0].start, found[-1].end, len(found), iter(found), calibrations, server.address, acting, to_decision=True
+    )
 
 
 def _calibrations(

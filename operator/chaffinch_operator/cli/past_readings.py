@@ -3,8 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.cli.failures import DeclinedError, UsageProblemError
-from chaffinch_operator.ports.prometheus import HttpPrometheus, Prometheus
+from chaffinch_operator.ports.prometheus import Prometheus
 
 _AT_ONCE = 8
 """Intervals that are asked side by side."""
@@ -57,15 +56,6 @@ def read_csv(path: str, gates: Sequence[str]) -> Recording:
         raise UsageProblemError(f"cannot read {path}: {error.strerror or error}") from error
     except HistoryError as error:
         raise DeclinedError(f"{path}: {error}") from error
-
-
-@asynccontextmanager
-async def prometheus_at(address: str, headers: Mapping[str, str]) -> AsyncIterator[HttpPrometheus]:
-    """A server, for as long as it is needed."""
-    import aiohttp  # noqa: PLC0415 -- rarely needed
-
-    async with aiohttp.ClientSession() as session:
-        yield HttpPrometheus(address, session=session, headers=headers)
 
 
 def grid(spec: CanaryRolloutSpec, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:

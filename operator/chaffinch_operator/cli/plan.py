@@ -4,7 +4,7 @@ import random
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from chaffinch_operator.canary import sizing
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.sources import Naming
-from chaffinch_operator.cli import picture, traffic
+from chaffinch_operator.cli import past_readings, picture, traffic
 from chaffinch_operator.cli.failures import OK, CliError, DeclinedError, UsageProblemError
 from chaffinch_operator.cli.forecasts import GateTraffic, setting
+from chaffinch_operator.cli.login import Given, login
 from chaffinch_operator.cli.plan_document import plan_document
 from chaffinch_operator.cli.planning import plan
 from chaffinch_operator.cli.rollout import Rollout, rollout_of
@@ -27,7 +28,6 @@ from chaffinch_operator.cli.show_plan import plan_screen
 from chaffinch_operator.cli.traffic import ByHand, Measured
 from chaffinch_operator.cli.world import Cluster
 from chaffinch_operator.errors import ChaffinchError
-from chaffinch_operator.names import canary_name
 from chaffinch_operator.ports.prometheus import ProviderUnreachable
 from chaffinch_operator.resources import CANARYROLLOUTS, DEPLOYMENTS, REPLICASETS
 
@@ -45,6 +45,7 @@ class Request:
     prometheus: str | None
     window_seconds: float
     plot: Path | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,8 @@ class Subject:
     @property
     def naming(self) -> Naming:
         """How series are attributed."""
-        target, canary = self.rollout.target, canary_name(self.rollout.target)
-        return Naming(
-            self.rollout.namespace,
-            self.rollout.name,
-            self.stable_pods[:58],
-            f"{canary}-"[:58],
-            stable_workload=target,
-            canary_workload=canary,
-        )
+        named = past_readings.naming(self.spec, self.rollout.namespace, self.rollout.name)
+        return replace(named, stable_pods=self.stable_pods[:58])
 
 
 async def show_plan(session: Session, request: Request) -> int:
@@ -78,7 +72,7 @@ async def show_plan(session: Session, request: Request) -> int:
     subject, found = await _look(session, request)
     gates = resolve(subject.spec, subject.naming)
     known = _traffic(subject, gates, request.given, found)
-    result = plan(setting(subject.spec, gates, _share_of(subject)), known, _chance)
+    result = plan(setting(subject.spec, gates, share_of(subject)), known, _chance)
     if request.plot is not None:
         picture.write(request.plot, result, subject.rollout.key)
         session.warn(f"drawn to {request.plot}")
@@ -216,12 +210,14 @@ async def _measure(
     gates = resolve(subject.spec, subject.naming)
     found: dict[str, Measured] = traffic.from_status(subject.rollout, gates)
     left = [g for g in gates if (g.count or g.rate) and g.name not in found and not request.given.covers(g.name)]
-    provider = subject.spec.analysis.provider
-    address = request.prometheus or (provider.prometheus.address if provider else "")
-    if not left or not address:
+    if not left:
+        return found
+    given = Given(request.prometheus, request.headers)
+    asked = await login(session, cluster, subject.spec, subject.rollout.namespace, given)
+    if asked is None:
         return found
     reach = None if request.prometheus else cluster
-    async with open_prometheus(session.world, reach, address) as prometheus:
+    async with open_prometheus(reach, asked) as prometheus:
         try:
             now = session.world.now()
             return {
@@ -229,7 +225,7 @@ async def _measure(
                 **found,
             }
         except ProviderUnreachable as problem:
-            raise unreachable(problem, address) from problem
+            raise unreachable(problem, asked.address) from problem
 
 
 def _traffic(
@@ -242,14 +238,18 @@ def _traffic(
     return {name: one for name, one in known.items() if one is not None}
 
 
-def _share_of(subject: Subject) -> Any:  # noqa: ANN401 -- a function or None
-    """By replicas the weight is the ratio of pods: what the pods there are can make of it."""
+def share_of(subject: Subject) -> Any:  # noqa: ANN401 -- a function or None
+    """By replicas the weight is the ratio of pods: what the pods there are can make of it.
+
+    A dedicated baseline has as many pods as the canary.
+    """
     stable = subject.stable_replicas
     if subject.spec.traffic_routing.gateway_api is not None or stable is None:
         return None
 
     def share(weight: int) -> float:
         canary = sizing.canary_replicas(subject.spec, stable, weight)
-        return canary / (canary + stable) if weight else 0.0
+        copies = 2 if subject.spec.canary.baseline == "Dedicated" else 1
+        return canary / (copies * canary + stable) if weight else 0.0
 
     return share

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,10 @@ Prometheus = Annotated[
 Headers = Annotated[
     list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Header for Prometheus; repeatable.")
 ]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help="Bearer token for Prometheus, instead of the spec's Secret."),
+]
 Phi = Annotated[float | None, typer.Option("--dispersion", min=1.0, metavar="NUMBER", help="Dispersion of every gate.")]
 Baseline = Annotated[
     str | None,
@@ -101,6 +106,7 @@ async def backtest(
     end: To = None,
     prometheus: Prometheus = None,
     headers: Headers = None,
+    token_file: TokenFile = None,
     dispersion: Phi = None,
     baseline_history: Baseline = None,
     warm: Warm = "0s",  # type: ignore[assignment] # parsed
@@ -115,6 +121,7 @@ async def backtest(
     """Replay a spec on history: a CSV, or what Prometheus remembers. Needs no cluster."""
     from chaffinch_operator.cli import aa as trials  # noqa: PLC0415 -- keeps --help quick
     from chaffinch_operator.cli import backtest as work  # noqa: PLC0415 -- keeps --help quick
+    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
     from chaffinch_operator.cli.replay_output import Outputs  # noqa: PLC0415 -- keeps --help quick
 
     now = session.world.now()
@@ -123,7 +130,7 @@ async def backtest(
         start=moment(start, now) if start else None,
         end=moment(end, now) if end else None,
         prometheus=prometheus,
-        headers=dict(map(header, headers or ())),
+        headers=headers_of(dict(map(header, headers or ())), token_file),
     )
     request = work.Request(
         file, source, rollout, dispersion, baseline_history, warm, weight, ignore_steps, Outputs(plot, report)
@@ -157,12 +164,15 @@ async def report(
     from_backtest: Result = None,
     prometheus: Prometheus = None,
     headers: Headers = None,
+    token_file: TokenFile = None,
 ) -> int:
     """Write a rollout's evidence over time as one HTML page."""
     from chaffinch_operator.cli import report as work  # noqa: PLC0415 -- keeps --help quick
+    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
 
     return await work.run(
-        session, work.Request(name, output, from_backtest, prometheus, dict(map(header, headers or ())))
+        session,
+        work.Request(name, output, from_backtest, prometheus, headers_of(dict(map(header, headers or ())), token_file)),
     )
 
 

@@ -17,6 +17,7 @@ from chaffinch_operator.cli import course, past_readings
 from chaffinch_operator.cli.charts import Replayed
 from chaffinch_operator.cli.course import Change
 from chaffinch_operator.cli.failures import OK, CliError, DeclinedError, UsageProblemError
+from chaffinch_operator.cli.login import Given, login, prometheus_at
 from chaffinch_operator.cli.outcome import Outcome as State
 from chaffinch_operator.cli.outcome import outcome_of as state_of
 from chaffinch_operator.cli.outcome import state_word
@@ -86,11 +87,11 @@ async def _of_rollout(session: Session, request: Request, name: str) -> str:
         rollout = await session.find(gateway, name)
         judged = _judged(rollout)
         known, untold = await _changes(gateway, rollout)
-    begun = clock.parse(rollout.status.analysis_started_at)
-    if begun is None:
-        followed = Course(None, ("no canary has had traffic yet, so there is no evidence to show",))
-    else:
-        followed = await _follow(request, judged, known, begun)
+        begun = clock.parse(rollout.status.analysis_started_at)
+        if begun is None:
+            followed = Course(None, ("no canary has had traffic yet, so there is no evidence to show",))
+        else:
+            followed = await _follow(session, gateway, request, judged, known, begun)
     subject = Subject(
         rollout.name,
         rollout.namespace,
@@ -137,18 +138,19 @@ async def _changes(gateway: Gateway, rollout: Rollout) -> tuple[tuple[Change, ..
     return known, () if known else ("the Events that told when the weight changed have expired",)
 
 
-async def _follow(request: Request, judged: Judged, known: Sequence[Change], begun: datetime) -> Course:
+async def _follow(
+    session: Session, gateway: Gateway, request: Request, judged: Judged, known: Sequence[Change], begun: datetime
+) -> Course:
     """Ask Prometheus for every interval again and fold them once more."""
     spec, status = judged.spec, judged.rollout.status
-    provider = spec.analysis.provider.prometheus if spec.analysis.provider else None
-    address = request.prometheus or (provider.address if provider else None)
     until = clock.parse(status.interval_end)
-    if address is None or until is None:
-        return Course(None, ("the gates ask no Prometheus: the final state is shown, not its course",))
-    headers = {**({h.name: h.value for h in provider.headers} if provider else {}), **request.headers}
     start = begun + timedelta(seconds=seconds(spec.analysis.warmup))
     try:
-        async with past_readings.prometheus_at(address, headers) as prometheus:
+        given = Given(request.prometheus, request.headers)
+        asking = await login(session, gateway, spec, judged.rollout.namespace, given)
+        if asking is None or until is None:
+            return Course(None, ("the gates ask no Prometheus: the final state is shown, not its course",))
+        async with prometheus_at(asking) as prometheus:
             tell = past_readings.progress(sys.stderr.isatty())
             offset = timedelta(seconds=seconds(spec.analysis.query_offset))
             asked = past_readings.grid(spec, start, until)

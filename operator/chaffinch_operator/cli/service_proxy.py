@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from chaffinch_operator.cli.failures import DeclinedError
-from chaffinch_operator.cli.world import Cluster, World
+from chaffinch_operator.cli.login import Login, prometheus_at
+from chaffinch_operator.cli.world import Cluster
 from chaffinch_operator.errors import ChaffinchError, Refused
 from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Ranges, Stream
 from chaffinch_operator.ports.prometheus_answers import streams
@@ -81,13 +82,16 @@ class ProxiedPrometheus:
 
 
 @asynccontextmanager
-async def open_prometheus(world: World, cluster: Cluster | None, address: str) -> AsyncIterator[Ranges]:
-    """Prometheus at an address: through the API server if it is a Service of the cluster, else directly."""
-    where = service_of(address)
+async def open_prometheus(cluster: Cluster | None, asked: Login) -> AsyncIterator[Ranges]:
+    """Prometheus: through the API server if it is a Service of the cluster, else directly.
+
+    The API server hands on neither credentials nor headers, so who needs them is asked directly.
+    """
+    where = service_of(asked.address) if asked.bare else None
     if cluster is not None and where is not None and await _exists(cluster, where):
         yield ProxiedPrometheus(cluster, where)
         return
-    async with world.prometheus(address) as prometheus:
+    async with prometheus_at(asked) as prometheus:
         yield prometheus
 
 
@@ -103,6 +107,7 @@ def unreachable(problem: ProviderUnreachable, address: str) -> DeclinedError:
     """What to do about it."""
     return DeclinedError(
         f"no traffic could be read from Prometheus at {address}: {problem.message}",
-        "name an address that this machine reaches with --prometheus URL, or say the traffic by hand: "
+        "name an address that this machine reaches with --prometheus URL (and --token-file or --header where it wants "
+        "credentials), or say the traffic by hand: "
         "--rps 100 --bad-rate GATE=0.004",
     )

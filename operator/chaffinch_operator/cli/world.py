@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from chaffinch_operator.cli.failures import DeclinedError
 from chaffinch_operator.cli.kubeconfig import Place, find_place
 from chaffinch_operator.resources import Resource
-
-if TYPE_CHECKING:
-    from chaffinch_operator.ports.prometheus import Ranges
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -86,14 +83,6 @@ async def _open_cluster(place: Place) -> AsyncIterator[Cluster]:
         yield kube
 
 
-@asynccontextmanager
-async def _open_prometheus(address: str) -> AsyncIterator["Ranges"]:
-    from chaffinch_operator.ports.prometheus import PrometheusServers  # noqa: PLC0415 -- takes a while to import
-
-    async with PrometheusServers() as servers:
-        yield servers.get(address)
-
-
 def _find(kubeconfig: str | None, context: str | None) -> Place:
     return find_place(os.environ, kubeconfig, context)
 
@@ -105,8 +94,6 @@ class World:
     find: Callable[[str | None, str | None], Place] = _find
     """From --kubeconfig and --context to a place."""
     open: Callable[[Place], AbstractAsyncContextManager[Cluster]] = _open_cluster
-    prometheus: Callable[[str], AbstractAsyncContextManager["Ranges"]] = _open_prometheus
-    """The server at an address that this machine reaches."""
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     token: Callable[[], str] = _token

@@ -14,9 +14,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.cli.app import app
 from chaffinch_operator.cli.failures import DeclinedError
 from chaffinch_operator.cli.kubeconfig import Place
+from chaffinch_operator.cli.plan import Subject, share_of
+from chaffinch_operator.cli.rollout import rollout_of
 from chaffinch_operator.cli.world import World
 from chaffinch_operator.errors import Refused
 from chaffinch_operator.resources import DEPLOYMENTS, REPLICASETS, SERVICES
@@ -212,6 +215,35 @@ def test_a_rollout_under_way_tells_its_own_traffic(run: Run, baseline: str, judg
     traffic = document(run(cluster, "plan", "checkout", "-o", "json"))["gates"][0]["traffic"]
     assert (traffic["perSecond"], traffic["badShare"], traffic["dispersion"]) == (100.0, 0.01, 1.7)
     assert cluster.proxied == []
+
+
+def test_a_rollout_with_a_baseline_of_its_own_takes_longer_to_be_judged(tmp_path: Path) -> None:
+    """The comparison arm gets the canary's share of the requests, not all of stable's."""
+    spent = {}
+    for baseline in ("None", "Dedicated"):
+        file = manifest(tmp_path, body(canary={"baseline": baseline}))
+        spent[baseline] = document(nowhere("-f", file, *BY_HAND, "-o", "json"))["gates"][0]["pass"]["medianSeconds"]
+    assert spent["Dedicated"] > 1.2 * spent["None"]
+
+
+@pytest.mark.parametrize(("baseline", "share"), [("None", 1 / 4), ("Dedicated", 1 / 5)])
+def test_by_replicas_the_baselines_pods_take_their_share(baseline: str, share: float) -> None:
+    """One canary beside three pods of stable, with and without as many of the baseline."""
+    made = rollout(spec=body(trafficRouting={"replicas": {}}, canary={"baseline": baseline}))
+    spec = CanaryRolloutSpec.model_validate(made["spec"])
+    of_weight = share_of(Subject(rollout_of(made), spec, 3, "checkout-"))
+    assert (of_weight(25), of_weight(0)) == (pytest.approx(share), 0.0)
+
+
+@pytest.mark.parametrize(("baseline", "seen"), [("None", 300), ("Dedicated", 200)])
+def test_pods_of_a_dedicated_baseline_are_not_stables(
+    run: Run, prometheus: FakePrometheus, baseline: str, seen: int
+) -> None:
+    """Of an earlier rollout, by name."""
+    prometheus.answer("p", counters("checkout-1", "checkout-2", "checkout-baseline-1"))
+    cluster = FakeCluster(rollout(spec=body(canary={"baseline": baseline})))
+    found = document(run(cluster, "plan", "checkout", "--prometheus", prometheus.address("p"), "-o", "json"))
+    assert found["gates"][0]["traffic"]["perSecond"] == pytest.approx(seen)
 
 
 def test_numbers_by_hand_go_over_those_found(run: Run, prometheus: FakePrometheus) -> None:
