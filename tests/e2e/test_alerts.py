@@ -151,12 +151,7 @@ def record(street: Street, operator: Operator, alertmanager: Alertmanager) -> Re
     shops = street.open_all(*[{"spec": LISTENING}] * 3)
     for shop in shops:
         listen(shop)
-    told: list[Failing | Paused] = together(
-        lambda: failing_story(shops[0]), lambda: paused_story(shops[1], alertmanager)
-    )
-    failing, paused = told
-    assert isinstance(failing, Failing)
-    assert isinstance(paused, Paused)
+    failing, paused = together(lambda: failing_story(shops[0]), lambda: paused_story(shops[1], alertmanager))
     return Record(failing, paused, alone_story(shops[2], operator, alertmanager))
 
 

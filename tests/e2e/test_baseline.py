@@ -69,9 +69,11 @@ def records(street: Street) -> list[Record]:
     """A bad candidate and a good one, at once."""
     options = {"spec": {"canary": {"baseline": "Dedicated"}, "steps": STEPS}}
     shops = street.open_all(options, options)
-    return together(
-        lambda: story(shops[0], error_rate=0.1, wait=Shop.wait_rolled_back),
-        lambda: story(shops[1], error_rate=0.002, wait=Shop.wait_promoted),
+    return list(
+        together(
+            lambda: story(shops[0], error_rate=0.1, wait=Shop.wait_rolled_back),
+            lambda: story(shops[1], error_rate=0.002, wait=Shop.wait_promoted),
+        )
     )
 
 

@@ -212,15 +212,14 @@ def records(street: Street) -> Records:
     changing, commanding, scaling, losing, crashing = street.open_all(
         {"spec": LONG}, {"spec": SHORT}, {"spec": HALF}, {"spec": LONG}, {"spec": LONG}
     )
-    found: dict[str, object] = {}
-    together(
-        lambda: found.update(changes=change_twice(changing)),
-        lambda: found.update(scaling=scale(scaling)),
-        lambda: found.update(commands=restart_and_undo(commanding)),
-        lambda: found.update(losses=lose_pods(losing)),
-        lambda: found.update(crash=crash(crashing)),
+    told = together(
+        lambda: change_twice(changing),
+        lambda: restart_and_undo(commanding),
+        lambda: scale(scaling),
+        lambda: lose_pods(losing),
+        lambda: crash(crashing),
     )
-    return Records(**found)  # type: ignore[arg-type]
+    return Records(*told)
 
 
 def test_new_candidate_replaces_the_canary(records: Records) -> None:

@@ -73,7 +73,7 @@ def story(shop: Shop, bad: dict[str, float]) -> Record:
 def records(street: Street) -> list[Record]:
     """Both stories, run at once."""
     shops = street.open_all({"server_side": False}, {"server_side": True})
-    return together(lambda: story(shops[0], {"error_rate": 0.03}), lambda: story(shops[1], {"slow_rate": 0.15}))
+    return list(together(lambda: story(shops[0], {"error_rate": 0.03}), lambda: story(shops[1], {"slow_rate": 0.15})))
 
 
 def test_candidate_with_errors_is_rolled_back(records: list[Record]) -> None:

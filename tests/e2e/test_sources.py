@@ -118,9 +118,7 @@ def records(street: Street, forwarder: Forwarder) -> Records:
     """Both stories, told at once."""
     behind = {"analysis": {"provider": {"prometheus": {"address": f"http://{forwarder.address}"}}}}
     pods, cut = street.open_all({"spec": REPLICAS}, {"spec": behind})
-    found: dict[str, object] = {}
-    together(lambda: found.update(by_pods=by_pods(pods)), lambda: found.update(outage=outage(cut, forwarder)))
-    return Records(**found)  # type: ignore[arg-type]
+    return Records(*together(lambda: by_pods(pods), lambda: outage(cut, forwarder)))
 
 
 def test_candidate_is_promoted_by_pods(records: Records) -> None:
