@@ -1,6 +1,5 @@
 """The command chaffinch-credits: serve, migrate, verify, and keys."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Coroutine
@@ -9,19 +8,39 @@ from typing import Annotated, Any, NoReturn
 
 import asyncpg
 import typer
-import uvicorn
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from chaffinch_credits.api.app import create
+from chaffinch_credits.api.bodies import ledger_name, read_assets
+from chaffinch_credits.api.keys import BadKeysError, Keys
+from chaffinch_credits.api.problems import Problem
+from chaffinch_credits.api.serve import Ports, Tls
+from chaffinch_credits.api.serve import serve as serve_until_told
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
 from chaffinch_credits.store import ledgers, reads, schema
+from chaffinch_credits.store.ledgers import LedgerView
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A double-entry credits ledger that can be checked.")
 Dsn = Annotated[
     str, typer.Option(envvar="CHAFFINCH_CREDITS_DSN", help="PostgreSQL, as postgresql://user@host/database")
+]
+DsnFile = Annotated[Path | None, typer.Option(envvar="CHAFFINCH_CREDITS_DSN_FILE", help="A file with the DSN instead")]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option(envvar="CHAFFINCH_CREDITS_API_KEYS_FILE", help="API keys by hash; without, no key is asked"),
+]
+Cert = Annotated[Path | None, typer.Option(envvar="CHAFFINCH_CREDITS_TLS_CERT_FILE", help="Certificate chain, PEM")]
+CertKey = Annotated[Path | None, typer.Option(envvar="CHAFFINCH_CREDITS_TLS_KEY_FILE", help="Its key, PEM")]
+ClientCa = Annotated[
+    Path | None, typer.Option(envvar="CHAFFINCH_CREDITS_TLS_CLIENT_CA_FILE", help="Clients need a certificate of it")
+]
+Host = Annotated[str, typer.Option(envvar="CHAFFINCH_CREDITS_HOST", help="Address to listen on")]
+Port = Annotated[int, typer.Option(envvar="CHAFFINCH_CREDITS_PORT", help="The API")]
+AdminPort = Annotated[
+    int, typer.Option(envvar="CHAFFINCH_CREDITS_ADMIN_PORT", help="Plain HTTP: /healthz, /readyz, /metrics")
 ]
 KeyFile = Annotated[Path, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_FILE", help="Ed25519 key, PEM (see keygen)")]
 Origin = Annotated[str, typer.Option(envvar="CHAFFINCH_CREDITS_ORIGIN", help="Name of the key and of the trees")]
@@ -30,28 +49,72 @@ _NOT_SOUND, _TROUBLE = 3, 1
 
 @app.command()
 def serve(
-    dsn: Dsn,
     key_file: KeyFile,
+    dsn: Dsn = "",
+    dsn_file: DsnFile = None,
     origin: Origin = "chaffinch-credits",
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    api_keys_file: KeysFile = None,
+    tls_cert_file: Cert = None,
+    tls_key_file: CertKey = None,
+    tls_client_ca_file: ClientCa = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    admin_port: AdminPort = 9090,
 ) -> None:
     """Serve the HTTP API. The schema must be there (migrate)."""
+    found, signer, tls = (
+        _dsn(dsn, dsn_file),
+        _signer(key_file, origin),
+        _tls(tls_cert_file, tls_key_file, tls_client_ca_file),
+    )
+    try:
+        keys = Keys(api_keys_file) if api_keys_file else None
+    except (OSError, BadKeysError) as problem:
+        _fail(f"{api_keys_file}: {problem}")
 
     async def run() -> None:
-        async with Service(dsn, _signer(key_file, origin)) as service:
-            config = uvicorn.Config(create(service), host=host, port=port, log_level="warning", access_log=False)
-            await uvicorn.Server(config).serve()
+        async with Service(found, signer) as service:
+            await serve_until_told(service, Ports(host, port, admin_port), tls, keys)
 
     _run(run())
 
 
 @app.command()
-def migrate(dsn: Dsn) -> None:
+def ensure(
+    ledger: Annotated[str, typer.Argument(help="Name of the ledger")],
+    asset: Annotated[list[str], typer.Option(help="CODE=SCALE, such as USD=2; may be repeated")],
+    dsn: Dsn = "",
+    dsn_file: DsnFile = None,
+) -> None:
+    """Make a ledger, or add the assets that it lacks. Safe to run again."""
+    try:
+        assets = read_assets({"assets": {code: int(scale) for code, _, scale in (one.partition("=") for one in asset)}})
+        name = ledger_name(ledger)
+    except (Problem, ValueError) as problem:
+        _fail(f"{problem}; write --asset CODE=SCALE, such as --asset USD=2")
+    found = _dsn(dsn, dsn_file)
+
+    async def run() -> LedgerView:
+        connection = await asyncpg.connect(found)
+        try:
+            return await ledgers.ensure(connection, name, assets)
+        finally:
+            await connection.close()
+
+    try:
+        view = _run(run())
+    except ValueError as problem:
+        _fail(str(problem))
+    typer.echo(f"ledger {view.name}: {', '.join(f'{code}={scale}' for code, scale in sorted(view.assets.items()))}")
+
+
+@app.command()
+def migrate(dsn: Dsn = "", dsn_file: DsnFile = None) -> None:
     """Bring the database to this version's schema. Safe to run again, and by several at once."""
+    found = _dsn(dsn, dsn_file)
 
     async def run() -> int:
-        connection = await asyncpg.connect(dsn)
+        connection = await asyncpg.connect(found)
         try:
             return await schema.migrate(connection)
         finally:
@@ -76,8 +139,9 @@ def keygen(key_file: KeyFile, origin: Origin = "chaffinch-credits") -> None:
 @app.command(name="verify")
 def verify_ledger(
     ledger: Annotated[str, typer.Argument(help="Name of the ledger")],
-    dsn: Dsn,
     key: Annotated[str, typer.Option(help="Verifier key, name+id+key, from where you trust it")],
+    dsn: Dsn = "",
+    dsn_file: DsnFile = None,
     anchor: Annotated[list[Path], typer.Option(help="Signed checkpoint kept elsewhere; may be repeated")] = [],  # noqa: B006
     output: Annotated[str, typer.Option("-o", help="text or json")] = "text",
 ) -> None:
@@ -86,7 +150,7 @@ def verify_ledger(
         verifier, anchors = Verifier.parse(key), [path.read_text() for path in anchor]
     except (BadNoteError, OSError) as problem:
         _fail(str(problem))
-    report = _run(_check(dsn, ledger, verifier, anchors))
+    report = _run(_check(_dsn(dsn, dsn_file), ledger, verifier, anchors))
     typer.echo(json.dumps(_as_json(report)) if output == "json" else _as_text(report))
     if not report.sound:
         raise typer.Exit(_NOT_SOUND)
@@ -126,6 +190,26 @@ def _as_text(report: Report) -> str:
     return "\n".join([f"NOT SOUND: {counted}{first}", *(f"  {f.what}" for f in report.findings)])
 
 
+def _dsn(dsn: str, file: Path | None) -> str:
+    if bool(dsn) == bool(file):
+        _fail("give the database once: CHAFFINCH_CREDITS_DSN (--dsn) or CHAFFINCH_CREDITS_DSN_FILE (--dsn-file)")
+    try:
+        return dsn if file is None else file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        _fail(f"{file}: {problem}")
+
+
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        _fail("TLS needs a certificate and its key: give CHAFFINCH_CREDITS_TLS_CERT_FILE and _TLS_KEY_FILE")
+    for file in (cert, key, client_ca):
+        if file is not None and not file.is_file():
+            _fail(f"{file}: no such file")
+    return Tls(cert, key, client_ca)
+
+
 def _signer(key_file: Path, origin: str) -> Signer:
     try:
         key = load_pem_private_key(key_file.read_bytes(), None)
@@ -138,7 +222,7 @@ def _signer(key_file: Path, origin: str) -> Signer:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the work gives
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except (schema.SchemaError, OSError, asyncpg.PostgresError) as problem:
         _fail(str(problem))
 

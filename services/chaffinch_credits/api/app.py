@@ -1,9 +1,11 @@
 """The HTTP API. Routes only: reading is in `bodies`, deciding in the ledger, what is said in `views` and `problems`."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,6 +14,7 @@ from starlette.routing import Route
 
 from chaffinch_credits.api import bodies, views
 from chaffinch_credits.api.bodies import MAX_BODY, Read
+from chaffinch_credits.api.keys import Keys, Scope
 from chaffinch_credits.api.problems import Problem, invalid, status_of, title_of
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.merkle import consistency_proof, inclusion_proof
@@ -22,33 +25,71 @@ from chaffinch_credits.store import reads
 
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _NEWEST = 2**62
+_DIGITS = 19
+_SCOPES = {"GET": Scope.READ, "POST": Scope.WRITE, "PUT": Scope.ADMIN}
+_OUTAGE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create(service: Service) -> Starlette:
-    """The application over a service that is open."""
-    base = "/v1/ledgers/{ledger}"
-    routes = [
-        Route("/v1/ledgers/{ledger}", _make_ledger, methods=["PUT"]),
-        Route(f"{base}/requests:batch", _batch, methods=["POST"]),
-        Route(f"{base}/accounts", _post("open"), methods=["POST"]),
-        Route(f"{base}/accounts/{{account:path}}:close", _close, methods=["POST"]),
-        Route(f"{base}/accounts/{{account:path}}/entries", _entries, methods=["GET"]),
-        Route(f"{base}/accounts/{{account:path}}", _account, methods=["GET"]),
-        Route(f"{base}/transfers", _post("transfer"), methods=["POST"]),
-        Route(f"{base}/transfers/{{id}}:reverse", _post("reverse", "transfer"), methods=["POST"]),
-        Route(f"{base}/transfers/{{id}}", _entry, methods=["GET"]),
-        Route(f"{base}/holds", _post("hold"), methods=["POST"]),
-        Route(f"{base}/holds/{{id}}:post", _post("post", "hold"), methods=["POST"]),
-        Route(f"{base}/holds/{{id}}:void", _post("void", "hold"), methods=["POST"]),
-        Route(f"{base}/grants", _post("grant"), methods=["POST"]),
-        Route(f"{base}/audit/checkpoint", _checkpoint, methods=["GET"]),
-        Route(f"{base}/audit/proofs/inclusion", _inclusion, methods=["GET"]),
-        Route(f"{base}/audit/proofs/consistency", _consistency, methods=["GET"]),
-    ]
-    app = Starlette(routes=routes, exception_handlers={Problem: _problem})
+def create(service: Service, keys: Keys | None = None) -> Starlette:
+    """The application over a service that is open. keys: None lets everybody in who reaches the port."""
+    app = Starlette(routes=[_guarded(service, keys, *route) for route in _routes()])
     app.state.service = service
     return app
+
+
+def _routes() -> list[tuple[str, str, Handler]]:
+    base = "/v1/ledgers/{ledger}"
+    return [
+        ("PUT", base, _make_ledger),
+        ("POST", f"{base}/requests:batch", _batch),
+        ("POST", f"{base}/accounts", _post("open")),
+        ("POST", f"{base}/accounts/{{account:path}}:close", _close),
+        ("GET", f"{base}/accounts/{{account:path}}/entries", _entries),
+        ("GET", f"{base}/accounts/{{account:path}}", _account),
+        ("POST", f"{base}/transfers", _post("transfer")),
+        ("POST", f"{base}/transfers/{{id}}:reverse", _post("reverse", "transfer")),
+        ("GET", f"{base}/transfers/{{id}}", _entry),
+        ("POST", f"{base}/holds", _post("hold")),
+        ("POST", f"{base}/holds/{{id}}:post", _post("post", "hold")),
+        ("POST", f"{base}/holds/{{id}}:void", _post("void", "hold")),
+        ("POST", f"{base}/grants", _post("grant")),
+        ("GET", f"{base}/audit/checkpoint", _checkpoint),
+        ("GET", f"{base}/audit/proofs/inclusion", _inclusion),
+        ("GET", f"{base}/audit/proofs/consistency", _consistency),
+    ]
+
+
+def _guarded(service: Service, keys: Keys | None, method: str, path: str, handler: Handler) -> Route:
+    """A route that asks for the key's scope, answers problems and outages, and is counted."""
+
+    async def guarded(request: Request) -> Response:
+        if keys is not None:
+            authorization = request.headers.get("authorization", "")
+            keys.require(authorization, request.path_params["ledger"], _SCOPES[method])
+        return await handler(request)
+
+    async def counted(request: Request) -> Response:
+        start = time.perf_counter()
+        try:
+            response = await guarded(request)
+        except Problem as problem:
+            response = _problem(problem)
+        except _OUTAGE as problem:
+            title = f"the database cannot be reached ({type(problem).__name__}); send the same request again later"
+            response = _problem(Problem(503, "database_unavailable", title, retry_after=1))
+        service.metrics.request_seconds.labels(method).observe(time.perf_counter() - start)
+        service.metrics.requests.labels(method, path, str(response.status_code)).inc()
+        return response
+
+    return Route(path, counted, methods=[method])
 
 
 def _post(kind: str, refers: str = "") -> Handler:
@@ -104,9 +145,11 @@ async def _make_ledger(request: Request) -> Response:
 
 
 async def _account(request: Request) -> Response:
-    service, name = _service(request), request.path_params["account"]
+    service, name = _service(request), bodies.account_name(request.path_params["account"])
     desk = await service.desk(request.path_params["ledger"])
     at_seq, as_of = request.query_params.get("at_seq"), request.query_params.get("as_of")
+    if name is None:
+        raise Problem(404, "account_not_found", title_of(Outcome.ACCOUNT_NOT_FOUND))
     async with service.pool.acquire() as connection:
         if at_seq is not None:
             view = await reads.account_at(connection, desk.view.key, name, _number("at_seq", at_seq))
@@ -126,7 +169,8 @@ async def _entries(request: Request) -> Response:
     before = _number("before", request.query_params.get("before", str(_NEWEST)))
     limit = _number("limit", request.query_params.get("limit", "100"), most=reads.MOST_ENTRIES)
     async with service.pool.acquire() as connection:
-        number = await reads.number(connection, desk.view.key, request.path_params["account"])
+        name = bodies.account_name(request.path_params["account"])
+        number = await reads.number(connection, desk.view.key, name) if name else None
         if number is None:
             raise Problem(404, "account_not_found", title_of(Outcome.ACCOUNT_NOT_FOUND))
         found = await reads.entries(connection, desk.view.key, number, before, limit)
@@ -208,7 +252,7 @@ def _metadata(found: list[Read]) -> dict[UUID, bytes]:
 
 
 def _number(name: str, text: str, most: int = _NEWEST) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or not 1 <= int(text) <= most:
         raise invalid(name, f"{name} must be a whole number from 1 to {most}")
     return int(text)
 
@@ -229,7 +273,8 @@ def _json(body: object, status: int = 200, headers: dict[str, str] | None = None
     return Response(orjson.dumps(body), status, headers, kind)
 
 
-async def _problem(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
+def _problem(problem: Problem) -> Response:
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return _json(problem.body(), problem.status, headers, _PROBLEM)

@@ -42,6 +42,11 @@ class Batcher:
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _closed: bool = False
 
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
+        return self._queued
+
     async def submit(self, group: Group, metadata: Mapping[UUID, bytes]) -> list[Reply]:
         """Replies in the order of the group's requests, once they are durable.
 

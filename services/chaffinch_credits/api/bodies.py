@@ -78,7 +78,7 @@ def read_batch(body: Fields) -> tuple[list[Read], bool]:
     mode, asked = body.get("mode", "independent"), body.get("requests")
     if unknown := set(body) - {"mode", "requests"}:
         raise invalid(min(unknown), "there is no such field in a batch")
-    if mode not in {"independent", "atomic"}:
+    if not isinstance(mode, str) or mode not in {"independent", "atomic"}:
         raise invalid("mode", "mode must be independent or atomic")
     if not isinstance(asked, list) or not asked:
         raise invalid("requests", "requests must be a list of at least one")
@@ -110,6 +110,11 @@ def ledger_name(text: str) -> str:
     if not _LEDGER.fullmatch(text):
         raise invalid("ledger", "a ledger's name has up to 63 of a-z 0-9 -, a letter or digit first and last")
     return text
+
+
+def account_name(text: str) -> str | None:
+    """The text, if it can be the name of an account."""
+    return text if _ACCOUNT.fullmatch(text) else None
 
 
 def parse_time(name: str, text: object, path: str = "") -> int:
@@ -192,7 +197,10 @@ class _Reader:
             return b""
         if not isinstance(value, dict):
             raise self._bad("metadata", "must be a JSON object")
-        raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        try:
+            raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError as error:
+            raise self._bad("metadata", "is nested too deeply") from error
         if len(raw) > MAX_METADATA:
             raise self._bad("metadata", f"must have at most {MAX_METADATA} bytes")
         return raw

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -10,7 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
-from chaffinch_credits.api.batcher import Batcher
+from chaffinch_credits.api.batcher import Batcher, Run
+from chaffinch_credits.api.metrics import Metrics
 from chaffinch_credits.api.problems import Problem
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
@@ -72,6 +74,7 @@ class Desk:
     batcher: Batcher
     sealer: Sealer
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    sealed_at: float = field(default_factory=time.monotonic)
 
 
 class Service:
@@ -83,6 +86,8 @@ class Service:
         self._writers: list[Writer] = []
         self._opening = asyncio.Lock()
         self.pool: asyncpg.Pool
+        self.metrics = Metrics()
+        self.draining = False
 
     async def __aenter__(self) -> Self:
         self.pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=_READERS, command_timeout=10)
@@ -124,18 +129,34 @@ class Service:
 
     async def _open(self, name: str) -> Desk:
         async with self.pool.acquire() as connection:
-            view = await ledgers.find(connection, name)
+            view = await ledgers.find(connection, name) if name.isprintable() else None
         if view is None:
-            raise Problem(404, "ledger_not_found", f'there is no ledger "{name}"')
+            raise Problem(404, "ledger_not_found", "there is no ledger of this name")
         writer = Writer(self._dsn, view)
         self._writers.append(writer)
-        desk = Desk(view, Batcher(writer.run), Sealer(view.key, f"{self._signer.name}/{name}", self._signer))
+        desk = Desk(
+            view, Batcher(self._measured(writer)), Sealer(view.key, f"{self._signer.name}/{name}", self._signer)
+        )
+        self.metrics.watch(name, lambda: desk.batcher.queued, lambda: time.monotonic() - desk.sealed_at)
         loop = asyncio.get_running_loop()
         desk.tasks = [
             loop.create_task(desk.batcher.work()),
             loop.create_task(self._keep(desk, Writer(self._dsn, view))),
         ]
         return desk
+
+    def _measured(self, writer: Writer) -> Run:
+        name = writer.ledger.name
+
+        async def run(groups: Sequence[Group], metadata: Mapping[UUID, bytes]) -> Decisions:
+            self.metrics.batch_requests.labels(name).observe(sum(len(group.requests) for group in groups))
+            with (
+                self.metrics.batch_failures.labels(name).count_exceptions(),
+                self.metrics.batch_seconds.labels(name).time(),
+            ):
+                return await writer.run(groups, metadata)
+
+        return run
 
     async def _keep(self, desk: Desk, sweeper: Writer) -> None:
         """End what is due and publish checkpoints, for as long as the service runs."""
@@ -145,7 +166,9 @@ class Service:
             try:
                 await sweeper.sweep()
                 async with self.pool.acquire() as connection:
-                    await desk.sealer.seal(connection)
+                    while await desk.sealer.seal(connection):
+                        pass
+                desk.sealed_at = time.monotonic()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
                 _LOG.warning("ledger %s: no checkpoint: %s", desk.view.name, problem)
                 await asyncio.sleep(_RECONNECT_SECONDS)

@@ -14,6 +14,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chaffinch_credits.api.app import create
+from chaffinch_credits.api.keys import Keys
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.note import Signer
 
@@ -71,11 +72,11 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def serving(dsn: str, **options: Any) -> AsyncIterator[Api]:
+async def serving(dsn: str, keys: Keys | None = None, **options: Any) -> AsyncIterator[Api]:
     """The service on a free port."""
     async with Service(dsn, SIGNER, checkpoint_seconds=0.05, **options) as service:
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(create(service), log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(create(service, keys), log_level="warning", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve([listening]))
         try:

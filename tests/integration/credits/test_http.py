@@ -128,6 +128,14 @@ async def test_a_batch(api: Api, mode: str, status: int, left: str) -> None:
     assert await available(api, "alice") == left
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Objects in objects."""
+    found: dict[str, Any] = {}
+    for _ in range(depth):
+        found = {"a": found}
+    return found
+
+
 WRONG: dict[str, Any] = {
     "a number for an amount": {"amount": 30},
     "a fraction": {"amount": "1.5"},
@@ -143,6 +151,9 @@ WRONG: dict[str, Any] = {
     "metadata that is a list": {"metadata": [1]},
     "metadata that is too large": {"metadata": {"a": "x" * 5000}},
     "a code that is a boolean": {"code": True},
+    "a code beyond 63 bits": {"code": 2**70},
+    "metadata that is nested very deeply": {"metadata": nested(400)},
+    "an account with a zero byte": {"debit": "a\0b"},
 }
 
 
@@ -163,6 +174,30 @@ async def test_a_mistake_names_its_field(api: Api, wrong: dict[str, Any]) -> Non
 async def test_broken_json_is_refused(api: Api, body: bytes) -> None:
     """400, whatever it is."""
     assert (await api.send("POST", "transfers", body)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("accounts/a%00b", 404),
+        ("accounts/%ff", 404),
+        ("accounts/a%00b/entries", 404),
+        ("/v1/ledgers/a%00b/accounts/a", 404),
+        ("accounts/alice?at_seq=00000000000000000001999999999999", 400),
+        ("accounts/alice?as_of=9999-99-99", 400),
+        ("transfers/no-uuid", 400),
+        ("audit/proofs/inclusion?seq=1&size=99999999999999999999", 400),
+        ("audit/proofs/consistency?from=5&size=2", 400),
+    ],
+)
+async def test_hostile_paths_are_the_client_s_mistake(api: Api, path: str, status: int) -> None:
+    """Never the server's."""
+    assert (await api.get(path)).status == status
+
+
+async def test_a_batch_with_a_mode_that_is_a_list(api: Api) -> None:
+    """400, as any mistake."""
+    assert (await api.send("POST", "requests:batch", {"mode": [], "requests": [{}]})).body["field"] == "mode"
 
 
 async def test_a_body_that_is_too_large_is_refused(api: Api) -> None:

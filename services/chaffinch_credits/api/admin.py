@@ -1,0 +1,36 @@
+"""The admin port, plain HTTP without keys: /healthz, /readyz, /metrics. Not for clients: keep it inside the cluster."""
+
+import asyncio
+
+import asyncpg
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from chaffinch_credits.api.service import Service
+
+_SECONDS = 2.0
+
+
+def create(service: Service) -> Starlette:
+    """The application over a service that is open."""
+
+    async def healthz(_: Request) -> Response:
+        """The event loop turns. The database is no part of it: a restart would not bring it back."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        if service.draining:
+            return PlainTextResponse("shutting down\n", 503)
+        try:
+            async with asyncio.timeout(_SECONDS), service.pool.acquire() as connection:
+                await connection.execute("SELECT 1")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
+            return PlainTextResponse(f"no database: {type(problem).__name__}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def metrics(_: Request) -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

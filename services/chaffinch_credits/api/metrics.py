@@ -1,0 +1,51 @@
+"""What the service counts and measures. A registry of its own, so that two services in one process do not mix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """All of them; names begin with chaffinch_credits_."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    requests: Counter = field(init=False)
+    request_seconds: Histogram = field(init=False)
+    batch_requests: Histogram = field(init=False)
+    batch_seconds: Histogram = field(init=False)
+    batch_failures: Counter = field(init=False)
+    queued: Gauge = field(init=False)
+    sealed_age: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        own, space, known = self.registry, "chaffinch_credits", ["ledger"]
+        self.requests = Counter(
+            "requests", "HTTP requests", ["method", "route", "status"], namespace=space, registry=own
+        )
+        self.request_seconds = Histogram(
+            "request_seconds", "Time to answer", ["method"], namespace=space, registry=own, buckets=_SECONDS
+        )
+        self.batch_requests = Histogram(
+            "batch_requests", "Requests in a batch", known, namespace=space, registry=own, buckets=_ITEMS
+        )
+        self.batch_seconds = Histogram(
+            "batch_seconds", "Time to write a batch", known, namespace=space, registry=own, buckets=_SECONDS
+        )
+        self.batch_failures = Counter("batch_failures", "Batches that failed", known, namespace=space, registry=own)
+        self.queued = Gauge("queued_requests", "Requests that wait for a batch", known, namespace=space, registry=own)
+        age = "Since all that was written lay under a checkpoint"
+        self.sealed_age = Gauge("checkpoint_age_seconds", age, known, namespace=space, registry=own)
+
+    def watch(self, ledger: str, queued: Callable[[], float], sealed_age: Callable[[], float]) -> None:
+        """Ask these whenever somebody looks."""
+        self.queued.labels(ledger).set_function(queued)
+        self.sealed_age.labels(ledger).set_function(sealed_age)
+
+    def text(self) -> bytes:
+        """In the text format of Prometheus."""
+        return generate_latest(self.registry)
