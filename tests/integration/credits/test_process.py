@@ -14,9 +14,17 @@ from cluster.deadline import wait_until
 from integration.credits.certificates import Certificates
 from integration.credits.http import Api
 from integration.credits.process import Process, command, process
+from support import postgres
 from support.postgres import Postgres
 
 ROUNDS = 20
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A server of these tests' own: recovery reads every file, and those of a hundred databases take long."""
+    with postgres.running() as found:
+        yield found
 
 
 @pytest.fixture
