@@ -165,9 +165,10 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
                 _fail(f'there is no ledger "{name}"')
             rows = [row async for row in reads.history(connection, view.key)]
             blocks, notes = await reads.blocks(connection, view.key), await reads.notes(connection, view.key)
+            standing = await reads.standing(connection, view.key)
     finally:
         await connection.close()
-    return verify(view.id, rows, blocks, notes, key, anchors)
+    return verify(view.id, rows, blocks, notes, key, anchors, standing)
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Check a ledger's history without trusting who kept it. Pure: rows in, findings out.
 
 What is checked, entry by entry: gapless sequence, one entry per id, the leaf over every field, the sums of each account
-as they follow from the entries before, no balance below zero; block by block: order, extent, and the hash chain; and of
-every checkpoint: its signature, and that the tree over the leaves has its root. Checkpoints kept elsewhere (anchors)
-show a history that was cut, replaced or restored from an older backup, whose own chain is whole.
+as they follow from the entries before, no balance below zero; that the accounts stand now as the entries say; block by
+block: order, extent, and the hash chain; and of every checkpoint: its signature, and that the tree over the leaves has
+its root. Checkpoints kept elsewhere (anchors) show a history that was cut, replaced or restored from an older backup,
+whose own chain is whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -116,6 +117,7 @@ def verify(
     notes: Sequence[str],
     key: Verifier,
     anchors: Sequence[str] = (),
+    standing: Mapping[int, tuple[int, int]] | None = None,
 ) -> Report:
     """Check all of a ledger, from its first entry on.
 
@@ -126,13 +128,16 @@ def verify(
         notes: signed checkpoints as the ledger keeps them.
         key: that they must be signed with.
         anchors: signed checkpoints that were kept elsewhere.
+        standing: balance and held of each account, by number, as the service goes on from; None: not checked.
 
     """
     report = Report()
     wanted = _checkpoints(report, notes, key, "checkpoint") + _checkpoints(report, anchors, key, "anchor")
-    leaves = _check_entries(report, ledger, rows)
+    leaves, folded = _check_entries(report, ledger, rows)
     _check_blocks(report, ledger, leaves, blocks)
     _check_roots(report, leaves, wanted)
+    if standing is not None:
+        _check_standing(report, folded, standing)
     return report
 
 
@@ -146,7 +151,7 @@ def _checkpoints(report: Report, notes: Sequence[str], key: Verifier, what: str)
     return found
 
 
-def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, bytes]]) -> list[bytes]:
+def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, bytes]]) -> tuple[list[bytes], _Folded]:
     leaves: list[bytes] = []
     folded, seen = _Folded(), set[UUID]()
     for place, (entry, stored) in enumerate(rows, start=1):
@@ -162,7 +167,7 @@ def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, byt
         if entry.outcome is Outcome.OK and (problem := folded.apply(entry)):
             report.add(entry.seq, f"entry {entry.seq}: {problem}")
     report.entries = len(leaves)
-    return leaves
+    return leaves, folded
 
 
 def _check_blocks(report: Report, ledger: UUID, leaves: Sequence[bytes], blocks: Iterable[Block]) -> None:
@@ -182,6 +187,20 @@ def _check_blocks(report: Report, ledger: UUID, leaves: Sequence[bytes], blocks:
     report.blocks = number
     if done < len(leaves):
         report.add(done + 1, f"entries {done + 1} to {len(leaves)} are in no block")
+
+
+def _check_standing(report: Report, folded: _Folded, standing: Mapping[int, tuple[int, int]]) -> None:
+    """Accounts are kept beside the entries, where no proof covers them: what is spent next is decided on them."""
+    for number in sorted((folded.accounts.keys() | standing.keys()) - {0}):
+        sums, stands = folded.accounts.get(number), standing.get(number)
+        if sums is None:
+            report.add(0, f"account {number} was opened by no entry")
+        elif stands is None:
+            report.add(0, f"account {number} is gone")
+        elif (sums.balance, sums.held) != stands:
+            report.add(
+                0, f"account {number} stands at {stands[0]} with {stands[1]} held, not {sums.balance}, {sums.held}"
+            )
 
 
 def _check_roots(report: Report, leaves: Sequence[bytes], wanted: list[tuple[Checkpoint, str]]) -> None:

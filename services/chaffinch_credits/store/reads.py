@@ -117,6 +117,12 @@ async def history(connection: Connection, ledger: int) -> AsyncIterator[tuple[En
         yield _entry(row), row["leaf"]
 
 
+async def standing(connection: Connection, ledger: int) -> dict[int, tuple[int, int]]:
+    """Balance and held of all accounts, by number."""
+    rows = await connection.fetch("SELECT number, credits - debits, held FROM account WHERE ledger = $1", ledger)
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 async def blocks(connection: Connection, ledger: int) -> list[Block]:
     """All blocks, by number."""
     rows = await connection.fetch(

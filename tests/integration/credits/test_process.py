@@ -210,3 +210,34 @@ async def test_mutual_tls(tmp_path: Path, dsn: str) -> None:
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientError):
                 await session.get(url, ssl=trusted)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE entry SET amount = amount + 1 WHERE seq = 5", "first bad entry: 5"),
+        ("DELETE FROM entry WHERE seq = 4", "first bad entry: 4"),
+        ("UPDATE account SET credits = credits + 1000 WHERE name = 'alice'", "account 2 stands at 1003 with 0 held"),
+    ],
+)
+async def test_verify_finds_what_was_changed_in_the_database(
+    tmp_path: Path, dsn: str, connection: asyncpg.Connection, statement: str, said: str
+) -> None:
+    """Whoever may take the triggers away is found out by a command that asks the database alone: exit status 3."""
+    key = command(dsn, "keygen", "--key-file", str(tmp_path / "key.pem")).stdout.strip()
+    with process(tmp_path, dsn) as service:
+        await opened(service)
+        load = Load(service)
+        running = asyncio.create_task(load.run(clients=1))
+        await load.more(3)
+        load.stop()
+        await running
+    taken = len(load.acknowledged)
+    asked = ("verify", "shop", "--key", key)
+    sound = command(dsn, *asked)
+    assert (sound.returncode, sound.stdout.split(":")[0]) == (0, "sound"), sound.stdout + sound.stderr
+    await connection.execute("ALTER TABLE entry DISABLE TRIGGER append_only")
+    await connection.execute(statement)
+    found = command(dsn, *asked)
+    assert found.returncode == 3, found.stdout
+    assert said.replace("1003", str(1000 + taken)) in found.stdout
