@@ -196,7 +196,9 @@ def _at_weight(question: Question, leg: Leg, source: Source) -> tuple[Estimate, 
 def _promotion(setting: Setting, passing: Sequence[Delays]) -> Estimate:
     end = setting.steps_end
     median, late = (when_all(passing, end, level) for level in (MEDIAN, LATE))
-    mean = math.fsum(when_all(passing, end, (k + 0.5) / 50) for k in range(50)) / 50
+    times = [when_all(passing, end, (k + 0.5) / 50) for k in range(50)]
+    passed = [t for t in times if math.isfinite(t)]
+    mean = math.fsum(passed) / len(passed) if passed else math.inf
     happens = math.prod(d.decided for d in passing)
     return Estimate(GOOD, mean, median, late, happens, setting.step_at(median) if math.isfinite(median) else None)
 
