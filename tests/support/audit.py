@@ -53,7 +53,7 @@ class AuditLog:
             f"--audit-policy-file={self._policy}",
             f"--audit-log-path={self._log}",
             "--audit-log-mode=blocking",
-            "--audit-log-maxsize=500",
+            "--audit-log-maxsize=20000",
         )
 
     def position(self) -> int:
@@ -61,7 +61,9 @@ class AuditLog:
         return self._log.stat().st_size if self._log.exists() else 0
 
     def requests(self, user: str, since: int = 0) -> list[Request]:
-        """Requests of a user, logged from a position on."""
+        """Requests of a user, logged from a position on. RuntimeError when that is past the end: it was rotated."""
+        if self._log.stat().st_size < since:
+            raise RuntimeError(f"{self._log} was rotated: what was asked before cannot be told any more")
         with self._log.open("rb") as file:
             file.seek(since)
             lines = file.read().splitlines(keepends=True)
