@@ -185,13 +185,12 @@ async def plan(
 ) -> int:
     """Forecast how long harm takes to be caught, and a good canary to pass, at the present traffic."""
     from chaffinch_operator.cli import plan as work  # noqa: PLC0415 -- keeps --help quick
-    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
     from chaffinch_operator.cli.traffic import by_hand  # noqa: PLC0415 -- keeps --help quick
 
     given = by_hand(rps or (), bad_rate or (), dispersion or ())
     if window <= 0:
         raise UsageProblemError("--window must be longer than nothing")
-    named = headers_of(dict(map(replay_commands.header, headers or ())), token_file)
+    named = replay_commands.named(headers, token_file)
     return await work.show_plan(session, work.Request(name, file, given, prometheus, window, plot, named))
 
 

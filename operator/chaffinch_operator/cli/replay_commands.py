@@ -96,6 +96,13 @@ Length = Annotated[
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of the draws of --aa.")]
 
 
+def named(headers: list[str] | None, token_file: Path | None) -> dict[str, str]:
+    """Headers for Prometheus as given, with the token of a file."""
+    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
+
+    return headers_of(dict(map(header, headers or ())), token_file)
+
+
 @with_flags
 async def backtest(
     session: "Session",
@@ -121,7 +128,6 @@ async def backtest(
     """Replay a spec on history: a CSV, or what Prometheus remembers. Needs no cluster."""
     from chaffinch_operator.cli import aa as trials  # noqa: PLC0415 -- keeps --help quick
     from chaffinch_operator.cli import backtest as work  # noqa: PLC0415 -- keeps --help quick
-    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
     from chaffinch_operator.cli.replay_output import Outputs  # noqa: PLC0415 -- keeps --help quick
 
     now = session.world.now()
@@ -130,7 +136,7 @@ async def backtest(
         start=moment(start, now) if start else None,
         end=moment(end, now) if end else None,
         prometheus=prometheus,
-        headers=headers_of(dict(map(header, headers or ())), token_file),
+        headers=named(headers, token_file),
     )
     request = work.Request(
         file, source, rollout, dispersion, baseline_history, warm, weight, ignore_steps, Outputs(plot, report)
@@ -168,11 +174,10 @@ async def report(
 ) -> int:
     """Write a rollout's evidence over time as one HTML page."""
     from chaffinch_operator.cli import report as work  # noqa: PLC0415 -- keeps --help quick
-    from chaffinch_operator.cli.login import headers_of  # noqa: PLC0415 -- keeps --help quick
 
     return await work.run(
         session,
-        work.Request(name, output, from_backtest, prometheus, headers_of(dict(map(header, headers or ())), token_file)),
+        work.Request(name, output, from_backtest, prometheus, named(headers, token_file)),
     )
 
 

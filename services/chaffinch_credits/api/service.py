@@ -132,8 +132,8 @@ class Service:
             view = await ledgers.find(connection, name) if name.isprintable() else None
         if view is None:
             raise Problem(404, "ledger_not_found", "there is no ledger of this name")
-        writer = Writer(self._dsn, view)
-        self._writers.append(writer)
+        writer, sweeper = Writer(self._dsn, view), Writer(self._dsn, view)
+        self._writers += [writer, sweeper]
         desk = Desk(
             view, Batcher(self._measured(writer)), Sealer(view.key, f"{self._signer.name}/{name}", self._signer)
         )
@@ -141,7 +141,7 @@ class Service:
         loop = asyncio.get_running_loop()
         desk.tasks = [
             loop.create_task(desk.batcher.work()),
-            loop.create_task(self._keep(desk, Writer(self._dsn, view))),
+            loop.create_task(self._keep(desk, sweeper)),
         ]
         return desk
 
@@ -160,7 +160,6 @@ class Service:
 
     async def _keep(self, desk: Desk, sweeper: Writer) -> None:
         """End what is due and publish checkpoints, for as long as the service runs."""
-        self._writers.append(sweeper)
         while True:
             await asyncio.sleep(min(self._checkpoint_seconds, _SWEEP_SECONDS))
             try:
