@@ -67,7 +67,7 @@ class Settings:
     """CHAFFINCH_ALERTMANAGER_SECONDS: how often it is asked while a rollout that listens to alerts is under way."""
     resync_seconds: float = 300.0
     """CHAFFINCH_RESYNC_SECONDS: an idle object is looked at this often even if nothing was heard of it."""
-    max_concurrent_reconciles: int = 16
+    max_concurrent_reconciles: int = 8
     """CHAFFINCH_MAX_CONCURRENT_RECONCILES: this many objects are looked at at the same time; others wait their turn."""
     watch_namespaces: tuple[str, ...] = ()
     """CHAFFINCH_WATCH_NAMESPACES: comma-separated; default: all."""

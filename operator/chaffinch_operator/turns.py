@@ -2,7 +2,8 @@
 
 A thousand objects that fall due at one moment are looked at in turns, so that each pass is short and little is held in
 memory; what was woken by a change goes before what is only due. A pass that waits for others, such as a slow metrics
-store, steps aside meanwhile: it keeps nobody from his turn.
+store, steps aside after a moment: it keeps nobody from his turn. Not at once, because those who begin meanwhile would
+mostly wait for the same answer, and then for one another.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
+ASIDE_SECONDS = 1.0
+"""Who waits for others keeps the turn for so long."""
 Queue = OrderedDict[Hashable, "asyncio.Future[None]"]
 
 
@@ -83,8 +86,9 @@ class _Turn:
         self._held = False
 
     async def take(self, key: Hashable, *, urgent: bool) -> None:
-        await self._turns.take(key, urgent=urgent)
-        self._held = True
+        if not self._held:
+            await self._turns.take(key, urgent=urgent)
+            self._held = True
 
     def give(self) -> None:
         if self._held:
@@ -97,13 +101,14 @@ _HELD: ContextVar[_Turn | None] = ContextVar("turn", default=None)
 
 @asynccontextmanager
 async def aside() -> AsyncIterator[None]:
-    """Let others have the turn within the block, and wait for one at its end. Outside of a turn it does nothing."""
+    """Let others have the turn if the block takes long, and wait for one at its end. Outside of a turn: nothing."""
     turn = _HELD.get()
     if turn is None:
         yield
         return
-    turn.give()
+    giving = asyncio.get_running_loop().call_later(ASIDE_SECONDS, turn.give)
     try:
         yield
     finally:
+        giving.cancel()
         await turn.take(turn, urgent=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaffinch_operator.canary import clock
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, HTTPROUTES, NAMESPACES, SERVICES, Kube, Resource
 from integration.core.processes import Process
 from support.counters import Series
@@ -156,6 +157,13 @@ async def promote(kube: Kube, shops: list[Shop]) -> None:
 async def count(kube: Kube, accept: Callable[[Object], bool]) -> int:
     """How many rollouts have a status that is accepted."""
     return sum(1 for one in await kube.list(CANARYROLLOUTS) if accept(one.get("status") or {}))
+
+
+async def intervals_counted(kube: Kube) -> int:
+    """How many intervals since the epoch all rollouts together have counted: its growth is what they counted."""
+    found = await kube.list(CANARYROLLOUTS)
+    ends = (clock.parse((one.get("status") or {}).get("intervalEnd", "")) for one in found)
+    return sum(int(end.timestamp()) // INTERVAL_SECONDS for end in ends if end)
 
 
 async def routes_at(kube: Kube, weight: int) -> int:

@@ -174,16 +174,19 @@ async def next_step(server: Ground, shops: list[Shop]) -> dict[str, Any]:
     """Promote all of them to the next weight at the same moment."""
     position, started = server.audit.position(), time.monotonic()
     async with connected(server.api.kubeconfig) as kube:
+        before = await fleet.intervals_counted(kube)
         await fleet.promote(kube, shops)
         await reached(lambda: fleet.routes_at(kube, fleet.NEXT_WEIGHT), len(shops), "routes at the next weight")
         first = time.monotonic() - started
         at_weight = judged(fleet.NEXT_WEIGHT)
         await reached(lambda: fleet.count(kube, at_weight), len(shops), "weights confirmed")
+        counted = await fleet.intervals_counted(kube) - before
     requests = server.audit.requests(OPERATOR, position)
     return {
         "secondsToTheLastRoute": round(first, 1),
         "seconds": round(time.monotonic() - started, 1),
         "writesPerRollout": round(writes(requests) / len(shops), 2),
+        "intervalsCountedMeanwhilePerRollout": round(counted / len(shops), 2),
         "requests": kinds(requests),
     }
 
@@ -201,9 +204,10 @@ def test_a_thousand_rollouts_in_flight(server: Ground) -> None:
         step = asyncio.run(next_step(server, shops))
         usage = Usage.of(operator)
     evidence = flight["writesPerRolloutAndMinute"]
+    of_the_step = round(step["writesPerRollout"] - step["intervalsCountedMeanwhilePerRollout"], 2)
     goals = [
         Goal("p99 of a pass in seconds (upper bound of its bucket)", 1, flight["reconcileSecondsAtMost"]["p99"], True),
-        Goal("API writes per rollout and step", 5, step["writesPerRollout"], True),
+        Goal("API writes per rollout and step, without those for intervals counted meanwhile", 5, of_the_step, True),
         Goal("API writes per rollout and interval (1: the evidence)", 1.05, evidence, True),
         Goal("Prometheus queries a minute", 20, flight["queriesPerMinute"], True),
         Goal("peak resident MiB", 512, round(usage.peak_mib, 1), True),

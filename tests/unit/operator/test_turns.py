@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaffinch_operator.loop import Life, Outcome, Wakeups, run_object
-from chaffinch_operator.turns import Turns, aside
+from chaffinch_operator.turns import ASIDE_SECONDS, Turns, aside
 
 Run = Callable[[Any], Any]
 
@@ -65,7 +65,7 @@ def test_what_was_woken_goes_before_what_is_only_due(virtually: Run) -> None:
 
 
 def test_a_pass_that_waits_for_others_steps_aside(virtually: Run) -> None:
-    """A metrics store that does not answer keeps no other rollout from its turn."""
+    """A metrics store that does not answer keeps no other rollout from its turn for long."""
     turns, order = Turns(1), list[str]()
 
     async def asking() -> None:
@@ -84,6 +84,27 @@ def test_a_pass_that_waits_for_others_steps_aside(virtually: Run) -> None:
 
     virtually(crowd())
     assert order == ["0", "1", "2", "asking", "after"]
+
+
+def test_a_pass_that_waits_for_a_moment_keeps_its_turn(virtually: Run) -> None:
+    """Those who would begin meanwhile would wait for the same answer, and the first would then wait for them."""
+    turns, order = Turns(1), list[str]()
+
+    async def asking() -> None:
+        async with turns.turn("asking", urgent=False):
+            async with aside():
+                await asyncio.sleep(ASIDE_SECONDS / 2)
+            order.append("asking")
+
+    async def crowd() -> None:
+        passes = Passes(turns, order)
+        quick = asyncio.ensure_future(asking())
+        await asyncio.sleep(0.1)
+        await asyncio.gather(quick, *(passes.one(str(n)) for n in range(3)))
+        assert passes.most == 1
+
+    virtually(crowd())
+    assert order == ["asking", "0", "1", "2"]
 
 
 def test_outside_of_a_turn_stepping_aside_does_nothing(virtually: Run) -> None:
