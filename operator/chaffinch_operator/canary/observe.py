@@ -10,7 +10,7 @@ from chaffinch_operator import names
 from chaffinch_operator.canary import objects, parse
 from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec, GatewayAPIRouting
-from chaffinch_operator.canary.reasons import Reason
+from chaffinch_operator.canary.reasons import IN_FLIGHT, Reason
 from chaffinch_operator.canary.snapshot import Blocker, Canary, Route, Service, Snapshot, Target
 from chaffinch_operator.errors import KindMissing
 from chaffinch_operator.kube import (
@@ -47,7 +47,7 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
         _copy(kube, base, spec, objects.CANARY),
         _baseline(kube, base, body, spec),
         _route(kube, base, spec, routing, now),
-        kube.list(CANARYROLLOUTS, namespace, fields=f"spec.targetRef.name={spec.target_ref.name}"),
+        _rivals(kube, namespace, body, spec),
     )
     blockers = [b for b in (_conflict(body, rivals), taken, also_taken) if b]
     snap = replace(
@@ -66,6 +66,14 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
     if snap.deleting:
         snap = replace(snap, namespace_deleting=await _namespace_deleting(kube, namespace))
     return replace(snap, blockers=tuple(blockers))
+
+
+async def _rivals(kube: Kube, namespace: str, body: Object, spec: CanaryRolloutSpec) -> Sequence[Object]:
+    """All rollouts of the target. Not asked for while a canary is under way: whoever came later gives way."""
+    last = (body.get("status") or {}).get("lastDecision") or {}
+    if last.get("action") in IN_FLIGHT:
+        return []
+    return await kube.list(CANARYROLLOUTS, namespace, fields=f"spec.targetRef.name={spec.target_ref.name}")
 
 
 async def _target(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Target | None:

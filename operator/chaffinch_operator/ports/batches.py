@@ -18,7 +18,8 @@ GATHER_SECONDS = 0.05
 """How long the first caller of a question waits for others."""
 MOST_ROWS = 500
 """Rows of one request."""
-REMEMBERED_SECONDS = 30.0
+REMEMBERED_SECONDS = 90.0
+"""Longer than a thousand rollouts take for one interval, one after another."""
 _REMEMBERED = 20_000
 _MOMENTS = 3
 
