@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: a new data folder, a Unix socket, durable unless told otherwise."""
+"""A PostgreSQL server of a test's own: a new data folder, a Unix socket; durable, or fast."""
 
 import contextlib
 import os
@@ -25,10 +25,13 @@ def binaries() -> Path:
 
 
 class Postgres:
-    """A running server; `kill` and `start` may be repeated on the same data."""
+    """A running server; `kill` and `start` may be repeated on the same data, if it is durable."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self._folder = folder
+        self._settings = [f"unix_socket_directories={folder}", "listen_addresses="]
+        if not durable:
+            self._settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,18 +45,10 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        socket = f"unix_socket_directories={self._folder}"
+        options = [part for setting in self._settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    str(binaries() / "postgres"),
-                    "-D",
-                    str(self._folder / "data"),
-                    "-c",
-                    socket,
-                    "-c",
-                    "listen_addresses=",
-                ],
+                [str(binaries() / "postgres"), "-D", str(self._folder / "data"), *options],
                 user=_USER,
                 group=_USER,
                 extra_groups=[],
@@ -87,12 +82,12 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Postgres]:
+def running(*, durable: bool = True) -> Iterator[Postgres]:
     """A server for the length of the block."""
     folder = Path(tempfile.mkdtemp(prefix="chaffinch-postgres-"))
     shutil.chown(folder, _USER, _USER)
     os.chmod(folder, 0o700)  # noqa: PTH101 - before anything is in it
-    server = Postgres(folder)
+    server = Postgres(folder, durable=durable)
     try:
         server.create()
         server.start()

@@ -2,13 +2,13 @@
 
 import asyncio
 
-import asyncpg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from chaffinch_credits.api.service import Service
+from chaffinch_credits.store.connection import AWAY
 
 _SECONDS = 2.0
 
@@ -26,7 +26,7 @@ def create(service: Service) -> Starlette:
         try:
             async with asyncio.timeout(_SECONDS), service.pool.acquire() as connection:
                 await connection.execute("SELECT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
+        except AWAY as problem:
             return PlainTextResponse(f"no database: {type(problem).__name__}\n", 503)
         return PlainTextResponse("ok\n")
 

@@ -1,35 +1,36 @@
-"""From JSON bodies to requests. Pure. Unknown fields are refused: a misspelt one must not be overlooked.
-
-The body hash is over the canonical form: sorted keys, amounts as decimal strings, defaults left out, metadata as sent.
-So the same request is the same whatever its spacing or order.
-"""
+"""From JSON bodies to requests. Pure. Unknown fields are refused: a misspelt one must not be overlooked."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
+from chaffinch_credits.api.models import (
+    ACCOUNT_PATTERN,
+    BODIES,
+    KEY_PATTERN,
+    LEDGER_PATTERN,
+    MAX_BATCH,
+    TIME_TEXT,
+    AssetsBody,
+    BatchBody,
+    Body,
+)
+from chaffinch_credits.api.models import parse_time as time_of
 from chaffinch_credits.api.problems import Problem, invalid
-from chaffinch_credits.ledger.requests import AnyRequest, Close, Grant, Hold, Open, Post, Reverse, Transfer, Void
-from chaffinch_credits.ledger.words import MAX_AMOUNT
+from chaffinch_credits.ledger.body import body_hash
+from chaffinch_credits.ledger.requests import AnyRequest
 
 MAX_BODY = 1024 * 1024
-MAX_BATCH = 500
 MAX_METADATA = 4096
-_UUID_LENGTH = 36
-_MAX_SCALE = 18
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
-_LEDGER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}")
-_ASSET = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
-_AMOUNT = re.compile(r"[1-9][0-9]{0,18}")
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_SHOWN = 80
+_LEDGER, _ACCOUNT, _KEY = (re.compile(pattern[1:-1]) for pattern in (LEDGER_PATTERN, ACCOUNT_PATTERN, KEY_PATTERN))
 Fields = Mapping[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,7 @@ class Read:
 
 
 def parse_json(raw: bytes) -> Fields:
-    """The body as an object. Problem when it is none, or too large."""
-    if len(raw) > MAX_BODY:
-        raise Problem(413, "body_too_large", f"the body has more than {MAX_BODY} bytes")
+    """The body as an object. Problem when it is none."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -53,56 +52,48 @@ def parse_json(raw: bytes) -> Fields:
     return body
 
 
-def read(kind: str, body: Fields, key: str = "", path: str = "") -> Read:
-    """A request of a kind. key: the Idempotency-Key header. path: where in a batch, for messages.
+def read(kind: str, body: Fields, key: UUID | None = None, path: str = "") -> Read:
+    """A request of a kind. key: the id that an Idempotency-Key stands for. path: where in a batch, for messages.
 
     Raises:
         Problem: naming the field.
 
     """
-    build = _BUILDERS.get(kind)
-    if build is None:
-        raise invalid(f"{path}type", f'"{kind}" is no kind of request: one of {", ".join(_BUILDERS)}')
-    known = {"id", "type", "metadata", "effective_at", *_FIELDS[kind]}
-    for name in body:
-        if name not in known:
-            raise invalid(f"{path}{name}", f"there is no such field in a {kind}")
-    fields = _Reader(body, path)
-    metadata = fields.metadata()
-    made = build(fields, {"id": fields.identity(key), "body_hash": b"", "effective_at": fields.time("effective_at")})
-    return Read(_hashed(kind, made, metadata), metadata)
+    model = BODIES.get(kind)
+    if model is None:
+        raise invalid(f"{path}type", f'"{kind}" is no kind of request: one of {", ".join(BODIES)}')
+    found = _validated(model, body, kind, path)
+    own = found.id or key
+    if own is None:
+        raise invalid(f"{path}id", "id must be a UUID with its hyphens")
+    metadata = _metadata(found, path)
+    asked = found.asked(own)
+    # frozen, and made a line above: filling it in costs a third of making a second one
+    object.__setattr__(asked, "body_hash", body_hash(asked, metadata))
+    return Read(asked, metadata)
 
 
 def read_batch(body: Fields) -> tuple[list[Read], bool]:
     """Requests of a batch, and whether it is atomic."""
-    mode, asked = body.get("mode", "independent"), body.get("requests")
-    if unknown := set(body) - {"mode", "requests"}:
-        raise invalid(min(unknown), "there is no such field in a batch")
-    if not isinstance(mode, str) or mode not in {"independent", "atomic"}:
-        raise invalid("mode", "mode must be independent or atomic")
-    if not isinstance(asked, list) or not asked:
-        raise invalid("requests", "requests must be a list of at least one")
-    if len(asked) > MAX_BATCH:
-        raise invalid("requests", f"a batch has at most {MAX_BATCH} requests", "batch_too_large")
-    found = []
-    for place, one in enumerate(asked):
-        path = f"requests[{place}]."
-        if not isinstance(one, dict):
-            raise invalid(path[:-1], "a request must be a JSON object")
-        found.append(read(str(one.get("type", "")), one, path=path))
-    return found, mode == "atomic"
+    found = _validated(BatchBody, body, "batch", "")
+    requests = [
+        read(str(one.get("type", "")), one, path=f"requests[{place}].") for place, one in enumerate(found.requests)
+    ]
+    return requests, found.mode == "atomic"
 
 
 def read_assets(body: Fields) -> dict[str, int]:
     """The assets of a ledger: scale by code."""
-    if set(body) != {"assets"} or not isinstance(body["assets"], dict) or not body["assets"]:
-        raise invalid("assets", 'a ledger has assets, such as {"assets": {"CREDIT": 0, "USD": 2}}')
-    for code, scale in body["assets"].items():
-        if not _ASSET.fullmatch(code):
-            raise invalid("assets", f"{code[:40]!r} is no code of an asset, such as CREDIT or USD")
-        if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= _MAX_SCALE:
-            raise invalid(f"assets.{code}", f"the scale must be a whole number from 0 to {_MAX_SCALE}")
-    return dict(body["assets"])
+    return dict(_validated(AssetsBody, body, "ledger", "").assets)
+
+
+def key_id(header: str | None) -> UUID | None:
+    """The id that an Idempotency-Key stands for."""
+    if header is None:
+        return None
+    if not _KEY.fullmatch(header):
+        raise invalid("Idempotency-Key", "Idempotency-Key must be 1 to 255 printable ASCII characters", "invalid_id")
+    return uuid5(NAMESPACE_OID, f"chaffinch:{header}")
 
 
 def ledger_name(text: str) -> str:
@@ -117,155 +108,46 @@ def account_name(text: str) -> str | None:
     return text if _ACCOUNT.fullmatch(text) else None
 
 
-def parse_time(name: str, text: object, path: str = "") -> int:
+def parse_time(name: str, text: str) -> int:
     """A time as microseconds since 1970, UTC."""
     try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-        raise invalid(f"{path}{name}", f"{name} must be a time with its zone, such as 2026-01-31T12:00:00Z")
-    since = at.astimezone(UTC) - datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return time_of(text)
+    except ValueError as error:
+        raise invalid(name, f"{name} must be {TIME_TEXT}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    body: Fields
-    path: str
-
-    def identity(self, key: str) -> UUID:
-        text = self.body.get("id")
-        if text is None and key:
-            if not _KEY.fullmatch(key):
-                raise invalid("Idempotency-Key", "1 to 255 printable ASCII characters", "invalid_id")
-            return uuid5(NAMESPACE_OID, f"chaffinch:{key}")
-        return self.uuid("id")
-
-    def uuid(self, name: str) -> UUID:
-        text = self.body.get(name)
-        try:
-            if isinstance(text, str) and len(text) == _UUID_LENGTH:
-                return UUID(text)
-        except ValueError:
-            pass
-        raise self._bad(name, "must be a UUID with its hyphens")
-
-    def account(self, name: str) -> str:
-        text = self.body.get(name)
-        if not isinstance(text, str) or not _ACCOUNT.fullmatch(text):
-            raise self._bad(
-                name, "must be an account's name: up to 128 of A-Z a-z 0-9 _ . : @ / -, a letter or digit first"
-            )
-        return text
-
-    def asset(self, name: str) -> str:
-        text = self.body.get(name)
-        if not isinstance(text, str) or not _ASSET.fullmatch(text):
-            raise self._bad(name, "must be an asset's code, such as CREDIT or USD")
-        return text
-
-    def amount(self, name: str) -> int:
-        text = self.body.get(name)
-        if not isinstance(text, str) or not _AMOUNT.fullmatch(text) or int(text) > MAX_AMOUNT:
-            why = f'must be a whole number from 1 to {MAX_AMOUNT} as a JSON string, such as "100"'
-            raise invalid(f"{self.path}{name}", why, "invalid_amount")
-        return int(text)
-
-    def maybe_amount(self, name: str) -> int | None:
-        return self.amount(name) if self.body.get(name) is not None else None
-
-    def number(self, name: str, low: int, high: int) -> int:
-        value = self.body.get(name, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self._bad(name, f"must be a whole number from {low} to {high}")
-        return int(value)
-
-    def flag(self, name: str) -> bool:
-        value = self.body.get(name, False)
-        if not isinstance(value, bool):
-            raise self._bad(name, "must be true or false")
-        return bool(value)
-
-    def time(self, name: str) -> int | None:
-        text = self.body.get(name)
-        return None if text is None else parse_time(name, text, self.path)
-
-    def metadata(self) -> bytes:
-        value = self.body.get("metadata")
-        if value is None:
-            return b""
-        if not isinstance(value, dict):
-            raise self._bad("metadata", "must be a JSON object")
-        try:
-            raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        except orjson.JSONEncodeError as error:
-            raise self._bad("metadata", "is nested too deeply") from error
-        if len(raw) > MAX_METADATA:
-            raise self._bad("metadata", f"must have at most {MAX_METADATA} bytes")
-        return raw
-
-    def _bad(self, name: str, why: str) -> Problem:
-        return invalid(f"{self.path}{name}", f"{name} {why}")
+def _metadata(found: Body, path: str) -> bytes:
+    if found.metadata is None:
+        return b""
+    try:
+        raw = orjson.dumps(found.metadata, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise invalid(f"{path}metadata", "metadata is nested too deeply") from error
+    if len(raw) > MAX_METADATA:
+        raise invalid(f"{path}metadata", f"metadata must have at most {MAX_METADATA} bytes")
+    return raw
 
 
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "open": ("account", "asset", "allow_negative"),
-    "close": ("account",),
-    "transfer": ("debit", "credit", "amount", "code"),
-    "hold": ("debit", "credit", "amount", "code", "expires_at"),
-    "post": ("hold", "amount"),
-    "void": ("hold",),
-    "grant": ("source", "account", "amount", "priority", "expires_at", "code"),
-    "reverse": ("transfer",),
-}
-_BUILDERS: dict[str, Callable[[_Reader, dict[str, Any]], AnyRequest]] = {
-    "open": lambda f, c: Open(
-        account=f.account("account"), asset=f.asset("asset"), allow_negative=f.flag("allow_negative"), **c
-    ),
-    "close": lambda f, c: Close(account=f.account("account"), **c),
-    "transfer": lambda f, c: Transfer(
-        debit=f.account("debit"),
-        credit=f.account("credit"),
-        amount=f.amount("amount"),
-        code=f.number("code", 0, 2**31 - 1),
-        **c,
-    ),
-    "hold": lambda f, c: Hold(
-        debit=f.account("debit"),
-        credit=f.account("credit"),
-        amount=f.amount("amount"),
-        code=f.number("code", 0, 2**31 - 1),
-        expires_at=f.time("expires_at"),
-        **c,
-    ),
-    "post": lambda f, c: Post(hold=f.uuid("hold"), amount=f.maybe_amount("amount"), **c),
-    "void": lambda f, c: Void(hold=f.uuid("hold"), **c),
-    "grant": lambda f, c: Grant(
-        source=f.account("source"),
-        account=f.account("account"),
-        amount=f.amount("amount"),
-        priority=f.number("priority", -1000, 1000),
-        expires_at=f.time("expires_at"),
-        code=f.number("code", 0, 2**31 - 1),
-        **c,
-    ),
-    "reverse": lambda f, c: Reverse(transfer=f.uuid("transfer"), **c),
-}
+def _validated(model: type[Model], body: Fields, kind: str, path: str) -> Model:
+    """The body as a model; of several mistakes an unknown field is said first: it explains a missing one."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as wrong:
+        found = wrong.errors(include_url=False, include_context=False)
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+        raise _problem(model, first, kind, path) from wrong
 
 
-def canonical(kind: str, request: AnyRequest, metadata: bytes) -> bytes:
-    """The canonical body that is hashed: what the request asks for, without its id. Defaults are left out."""
-    asked: dict[str, Any] = {"type": kind}
-    for name in (*_FIELDS[kind], "effective_at"):
-        value = getattr(request, name)
-        if value is None or value is False or (value == 0 and name in {"code", "priority"}):
-            continue
-        asked[name] = str(value) if isinstance(value, UUID) or name == "amount" else value
-    if metadata:
-        asked["metadata"] = orjson.Fragment(metadata)
-    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+def _problem(model: type[BaseModel], wrong: Any, kind: str, path: str) -> Problem:  # noqa: ANN401 - pydantic's
+    name = str(wrong["loc"][0])[:_SHOWN]
+    if wrong["type"] == "extra_forbidden":
+        return invalid(f"{path}{name}", f"there is no such field in a {kind}")
+    if name == "requests" and wrong["type"] == "too_long":
+        return invalid(name, f"a batch has at most {MAX_BATCH} requests", "batch_too_large")
+    where = ".".join(str(part) for part in wrong["loc"] if part != "[key]")[:_SHOWN]
+    description = f'"{kind}"' if name == "type" else model.model_fields[name].description
+    return invalid(f"{path}{where}", f"{name} must be {description}", _code(name))
 
 
-def _hashed(kind: str, request: AnyRequest, metadata: bytes) -> AnyRequest:
-    return replace(request, body_hash=sha256(canonical(kind, request, metadata)).digest())
+def _code(name: str) -> str:
+    return "invalid_amount" if name == "amount" else "invalid_request"

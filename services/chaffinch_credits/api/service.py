@@ -17,6 +17,7 @@ from chaffinch_credits.api.problems import Problem
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
 from chaffinch_credits.store import ledgers, schema
+from chaffinch_credits.store.connection import AWAY, Connection
 from chaffinch_credits.store.engine import Engine
 from chaffinch_credits.store.ledgers import LedgerView
 from chaffinch_credits.store.sealer import Sealer
@@ -59,7 +60,7 @@ class Writer:
             self._engine = Engine(connection, self.ledger.key, self.ledger.id)
         try:
             yield self._engine
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError):
+        except AWAY:
             broken, self._engine = self._engine, None
             if broken is not None:
                 broken.connection.terminate()
@@ -110,6 +111,12 @@ class Service:
     def verifier(self) -> str:
         """The key that checkpoints are checked with."""
         return str(self._signer.verifier)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for reads."""
+        async with self.pool.acquire() as connection:
+            yield connection
 
     async def desk(self, name: str) -> Desk:
         """The ledger of a name, at work from now on. Problem 404 when there is none."""
@@ -168,6 +175,6 @@ class Service:
                     while await desk.sealer.seal(connection):
                         pass
                 desk.sealed_at = time.monotonic()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
+            except (*AWAY, asyncpg.PostgresError) as problem:
                 _LOG.warning("ledger %s: no checkpoint: %s", desk.view.name, problem)
                 await asyncio.sleep(_RECONNECT_SECONDS)

@@ -2,21 +2,23 @@
 
 from datetime import UTC, datetime, timedelta
 
+from chaffinch_credits.api.shapes import AccountShape, EntryShape, LedgerShape, ProofShape, ReplyShape
 from chaffinch_credits.ledger.entries import Entry, Reply
 from chaffinch_credits.ledger.words import Outcome
+from chaffinch_credits.store.ledgers import LedgerView
 from chaffinch_credits.store.reads import AccountView
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def time(at: int | None) -> str | None:
+def time(at: int) -> str:
     """Microseconds since 1970 as a time."""
-    return None if at is None else (_START + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
+    return (_START + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
 
 
-def reply(request: str, made: Reply) -> dict[str, object]:
+def reply(request: str, made: Reply) -> ReplyShape:
     """What was decided on a request."""
-    found: dict[str, object] = {"id": request, "outcome": made.outcome.value, "seq": made.seq}
+    found: ReplyShape = {"id": request, "outcome": made.outcome.value, "seq": made.seq}
     if made.available is not None:
         found["available"] = str(made.available)
     if made.replayed:
@@ -24,7 +26,7 @@ def reply(request: str, made: Reply) -> dict[str, object]:
     return found
 
 
-def account(view: AccountView) -> dict[str, object]:
+def account(view: AccountView) -> AccountShape:
     """An account."""
     return {
         "account": view.name,
@@ -39,7 +41,7 @@ def account(view: AccountView) -> dict[str, object]:
     }
 
 
-def entry(one: Entry, names: dict[int, str]) -> dict[str, object]:
+def entry(one: Entry, names: dict[int, str]) -> EntryShape:
     """An entry. names: accounts by number."""
     return {
         "seq": one.seq,
@@ -55,5 +57,15 @@ def entry(one: Entry, names: dict[int, str]) -> dict[str, object]:
         "code": one.code,
         "effective_at": time(one.effective_at),
         "created_at": time(one.created_at),
-        "expires_at": time(one.expires_at),
+        "expires_at": time(one.expires_at) if one.expires_at is not None else None,
     }
+
+
+def ledger(view: LedgerView) -> LedgerShape:
+    """A ledger."""
+    return {"ledger": view.name, "id": str(view.id), "assets": view.assets}
+
+
+def proof(size: int, hashes: list[bytes]) -> ProofShape:
+    """A proof for a tree of `size` leaves."""
+    return {"size": size, "hashes": [each.hex() for each in hashes]}

@@ -47,7 +47,7 @@ class Api:
             url,
             json=body if raw is None else None,
             data=None if raw is None else io.BytesIO(raw),
-            headers={k.replace("_", "-"): v for k, v in headers.items()},
+            headers={"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()},
         ) as response:
             text = await response.text()
             is_json = "json" in response.headers.get("Content-Type", "")

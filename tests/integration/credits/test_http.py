@@ -195,6 +195,22 @@ async def test_hostile_paths_are_the_client_s_mistake(api: Api, path: str, statu
     assert (await api.get(path)).status == status
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_another_type_of_body_is_refused(api: Api, kind: str) -> None:
+    """415, and it says what to send."""
+    asked = b'{"id": "0190b1f2-0000-7000-8000-000000000001"}'
+    answer = await api.send("POST", "transfers", asked, Content_Type=kind)
+    assert (answer.status, answer.body["code"]) == (415, "unsupported_media_type")
+    assert "application/json" in answer.body["title"]
+
+
+async def test_what_is_not_there_is_a_problem_too(api: Api) -> None:
+    """404 and 405 outside of all routes, with the methods that there are."""
+    assert (await api.get("/v1/nothing")).body["code"] == "not_found"
+    answer = await api.send("DELETE", "accounts/alice")
+    assert (answer.status, answer.body["code"], answer.headers["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
+
+
 async def test_a_batch_with_a_mode_that_is_a_list(api: Api) -> None:
     """400, as any mistake."""
     assert (await api.send("POST", "requests:batch", {"mode": [], "requests": [{}]})).body["field"] == "mode"

@@ -113,7 +113,7 @@ def test_commands_can_be_repeated(dsn: str) -> None:
     ("arguments", "said"),
     [
         (("ensure", "shop", "--asset", "USD"), "write --asset CODE=SCALE"),
-        (("ensure", "shop", "--asset", "usd=2"), "no code of an asset"),
+        (("ensure", "shop", "--asset", "usd=2"), "by code of the asset"),
         (("ensure", "Shop!", "--asset", "USD=2"), "a ledger's name"),
         (("serve", "--key-file", "/nowhere"), "keygen"),
         (("migrate", "--dsn-file", "/nowhere"), "give the database once"),
