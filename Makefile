@@ -105,7 +105,7 @@ image:  ## Build the container image IMAGE with docker, podman or buildah
 lock: venv  ## Resolve pyproject.toml into requirements.lock, and the part of it that the image needs
 	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev \
 		--python-version 3.11 -q pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --extra operator --extra credits \
+	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --extra operator --extra credits --extra shadow \
 		--python-version 3.11 -q -c requirements.lock pyproject.toml -o requirements-image.lock
 clean:  ## Remove the environment, build output and caches of tools; not the cache of built components
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

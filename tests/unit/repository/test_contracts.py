@@ -16,6 +16,7 @@ from support.repository import checkout
 OPERATOR = "operator/chaffinch_operator"
 STATS = "services/chaffinch_stats"
 CREDITS = "services/chaffinch_credits"
+SHADOW = "services/chaffinch_shadow"
 VIOLATIONS = {
     # what is planted where, and how the tool says so
     "statistics import the operator": (
@@ -84,6 +85,21 @@ VIOLATIONS = {
         f"{CREDITS}/ledger/holds.py",
         "time",
         "chaffinch_credits.ledger is not allowed to import time",
+    ),
+    "the operator uses the shadow service's code": (
+        f"{OPERATOR}/canary/observe.py",
+        "chaffinch_shadow.collect.words",
+        "chaffinch_operator is not allowed to import chaffinch_shadow",
+    ),
+    "the shadow service uses the ledger's code": (
+        f"{SHADOW}/collect/words.py",
+        "chaffinch_credits.cli",
+        "chaffinch_shadow is not allowed to import chaffinch_credits",
+    ),
+    "what a copy becomes depends on the clock": (
+        f"{SHADOW}/collect/latency.py",
+        "time",
+        "chaffinch_shadow.collect is not allowed to import time",
     ),
     "numerics at run time": (f"{STATS}/counts.py", "numpy", "chaffinch_stats.counts -> numpy"),
 }

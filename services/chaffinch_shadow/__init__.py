@@ -1,0 +1,1 @@
+"""Shadow evaluation: whether the candidate is better than the control on the same requests."""
