@@ -1,5 +1,6 @@
 """One PostgreSQL for all tests here; each test has a schema of its own, which is made faster than a database."""
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -22,6 +23,20 @@ def server() -> Iterator[Postgres]:
 @pytest_asyncio.fixture
 async def dsn(server: Postgres) -> AsyncIterator[str]:
     """Tables that nobody else sees, on whichever server the test has."""
+    async with tables(server) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_dsn(server: Postgres) -> AsyncIterator[str]:
+    """The same for all tests of a module."""
+    async with tables(server) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def tables(server: Postgres) -> AsyncIterator[str]:
+    """A new schema, migrated; gone afterwards."""
     name = f"test_{secrets.token_hex(4)}"
     own = f"{server.dsn}&search_path={name}"
     connection = await asyncpg.connect(own)
