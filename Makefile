@@ -61,7 +61,7 @@ format: venv  ## Format the code, sort imports, repair what ruff can repair
 	$(BIN)/ruff format -q
 
 ##@ Test
-.PHONY: test test-fast test-long integration e2e simulations bench
+.PHONY: test test-fast test-long credits-long integration e2e simulations bench
 test: venv $(UP_IF_LOCAL)  ## All tests; starts the local cluster when it is not up; a skipped test fails
 	$(NO_SKIPS) $(BIN)/pytest $(FAST) tests/integration tests/e2e $(PYTEST)
 test-fast: venv  ## Unit and contract tests: seconds, no cluster
@@ -73,6 +73,8 @@ e2e: venv $(UP_IF_LOCAL)  ## Tests on a whole cluster
 	$(NO_SKIPS) $(BIN)/pytest tests/e2e $(PYTEST)
 test-long: venv $(UP_IF_LOCAL)  ## Twenty harmless and twenty bad rollouts under bursts of errors, on a whole cluster (a quarter of an hour)
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/e2e $(PYTEST)
+credits-long: venv  ## The credits service: ten thousand changed histories, a hundred crashes (half an hour); writes build/bench
+	$(NO_SKIPS) $(BIN)/pytest -m long tests/unit/credits tests/integration/credits $(PYTEST)
 simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell (a quarter of an hour); writes docs/simulations.md
 	cd tests && ../$(BIN)/python -m perf.simulations --json ../build/bench/simulations.json \
 		--markdown ../docs/simulations.md

@@ -165,10 +165,13 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
                 _fail(f'there is no ledger "{name}"')
             rows = [row async for row in reads.history(connection, view.key)]
             blocks, notes = await reads.blocks(connection, view.key), await reads.notes(connection, view.key)
-            standing = await reads.standing(connection, view.key)
+            standing, metadata = (
+                await reads.standing(connection, view.key),
+                await reads.metadata(connection, view.key),
+            )
     finally:
         await connection.close()
-    return verify(view.id, rows, blocks, notes, key, anchors, standing)
+    return verify(view.id, rows, blocks, notes, key, anchors, standing, metadata)
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Check a ledger's history without trusting who kept it. Pure: rows in, findings out.
 
 What is checked, entry by entry: gapless sequence, one entry per id, the leaf over every field, the sums of each account
-as they follow from the entries before, no balance below zero; that the accounts stand now as the entries say; block by
-block: order, extent, and the hash chain; and of every checkpoint: its signature, and that the tree over the leaves has
-its root. Checkpoints kept elsewhere (anchors) show a history that was cut, replaced or restored from an older backup,
-whose own chain is whole.
+as they follow from the entries before, no balance below zero, and that it is what was asked for, by the names of its
+accounts and its metadata; that the accounts stand now as the entries say; block by block: order, extent, and the hash
+chain; and of every checkpoint: its signature, and that the tree over the leaves has its root. Checkpoints kept
+elsewhere (anchors) show a history that was cut, replaced or restored from an older backup, whose own chain is whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chaffinch_credits.audit import canonical
+from chaffinch_credits.audit.asked import Standing, what_is_wrong
 from chaffinch_credits.audit.canonical import Block
 from chaffinch_credits.audit.merkle import Frontier
 from chaffinch_credits.audit.note import BadNoteError, Checkpoint, Verifier, opened
@@ -71,6 +72,7 @@ class _Sums:
     balance: int = 0
     held: int = 0
     allow_negative: bool = False
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class _Folded:
         debit, credit = (self.accounts.setdefault(number, _Sums()) for number in (entry.debit, entry.credit))
         if entry.kind is Kind.OPEN:
             debit.allow_negative = bool(entry.code)
+        if entry.kind is Kind.CLOSE:
+            debit.closed = True
         if entry.kind is Kind.HOLD:
             self.holds[entry.id] = entry.amount
             debit.held += entry.amount
@@ -117,7 +121,8 @@ def verify(
     notes: Sequence[str],
     key: Verifier,
     anchors: Sequence[str] = (),
-    standing: Mapping[int, tuple[int, int]] | None = None,
+    standing: Mapping[int, Standing] | None = None,
+    metadata: Mapping[int, bytes] | None = None,
 ) -> Report:
     """Check all of a ledger, from its first entry on.
 
@@ -128,16 +133,19 @@ def verify(
         notes: signed checkpoints as the ledger keeps them.
         key: that they must be signed with.
         anchors: signed checkpoints that were kept elsewhere.
-        standing: balance and held of each account, by number, as the service goes on from; None: not checked.
+        standing: accounts, by number, as the service goes on from them; None: neither they nor metadata are checked.
+        metadata: what clients said beside their requests, by sequence.
 
     """
-    report = Report()
+    report, beside = Report(), dict(metadata or {})
     wanted = _checkpoints(report, notes, key, "checkpoint") + _checkpoints(report, anchors, key, "anchor")
-    leaves, folded = _check_entries(report, ledger, rows)
+    leaves, folded = _check_entries(report, ledger, rows, standing, beside)
     _check_blocks(report, ledger, leaves, blocks)
     _check_roots(report, leaves, wanted)
     if standing is not None:
         _check_standing(report, folded, standing)
+        for seq in sorted(beside):
+            report.add(seq, f"there is metadata of entry {seq}, which does not exist")
     return report
 
 
@@ -151,7 +159,14 @@ def _checkpoints(report: Report, notes: Sequence[str], key: Verifier, what: str)
     return found
 
 
-def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, bytes]]) -> tuple[list[bytes], _Folded]:
+def _check_entries(
+    report: Report,
+    ledger: UUID,
+    rows: Iterable[tuple[Entry, bytes]],
+    standing: Mapping[int, Standing] | None,
+    metadata: dict[int, bytes],
+) -> tuple[list[bytes], _Folded]:
+    """Every entry by itself and after those before it; takes its metadata out."""
     leaves: list[bytes] = []
     folded, seen = _Folded(), set[UUID]()
     for place, (entry, stored) in enumerate(rows, start=1):
@@ -165,6 +180,8 @@ def _check_entries(report: Report, ledger: UUID, rows: Iterable[tuple[Entry, byt
             report.add(entry.seq, f"entry {entry.seq} has the id of an earlier one")
         seen.add(entry.id)
         if entry.outcome is Outcome.OK and (problem := folded.apply(entry)):
+            report.add(entry.seq, f"entry {entry.seq}: {problem}")
+        if standing is not None and (problem := what_is_wrong(entry, standing, metadata.pop(entry.seq, b""))):
             report.add(entry.seq, f"entry {entry.seq}: {problem}")
     report.entries = len(leaves)
     return leaves, folded
@@ -189,7 +206,7 @@ def _check_blocks(report: Report, ledger: UUID, leaves: Sequence[bytes], blocks:
         report.add(done + 1, f"entries {done + 1} to {len(leaves)} are in no block")
 
 
-def _check_standing(report: Report, folded: _Folded, standing: Mapping[int, tuple[int, int]]) -> None:
+def _check_standing(report: Report, folded: _Folded, standing: Mapping[int, Standing]) -> None:
     """Accounts are kept beside the entries, where no proof covers them: what is spent next is decided on them."""
     for number in sorted((folded.accounts.keys() | standing.keys()) - {0}):
         sums, stands = folded.accounts.get(number), standing.get(number)
@@ -197,10 +214,11 @@ def _check_standing(report: Report, folded: _Folded, standing: Mapping[int, tupl
             report.add(0, f"account {number} was opened by no entry")
         elif stands is None:
             report.add(0, f"account {number} is gone")
-        elif (sums.balance, sums.held) != stands:
-            report.add(
-                0, f"account {number} stands at {stands[0]} with {stands[1]} held, not {sums.balance}, {sums.held}"
-            )
+        elif (sums.balance, sums.held) != (stands.balance, stands.held):
+            said = f"account {number} stands at {stands.balance} with {stands.held} held"
+            report.add(0, f"{said}, not {sums.balance}, {sums.held}")
+        elif (sums.closed, sums.allow_negative) != (stands.closed, stands.allow_negative):
+            report.add(0, f"account {number} is closed, or may be negative, otherwise than its entries say")
 
 
 def _check_roots(report: Report, leaves: Sequence[bytes], wanted: list[tuple[Checkpoint, str]]) -> None:

@@ -13,6 +13,7 @@ import asyncpg
 from chaffinch_credits.audit import canonical
 from chaffinch_credits.ledger.book import Book
 from chaffinch_credits.ledger.decide import Decisions, Group, decide, sweep
+from chaffinch_credits.ledger.words import Outcome
 from chaffinch_credits.store.read import Touched, read
 from chaffinch_credits.store.write import write, write_metadata
 
@@ -97,7 +98,9 @@ class Engine:
 
 
 def _bodies(made: Decisions, metadata: Mapping[UUID, bytes]) -> dict[int, bytes]:
-    return {e.seq: metadata[e.id] for e in made.entries if e.id in metadata} if metadata else {}
+    """Of what was done only: what stands beside a refusal could not be verified (audit.asked)."""
+    done = (e for e in made.entries if e.id in metadata and e.outcome is Outcome.OK) if metadata else ()
+    return {e.seq: metadata[e.id] for e in done}
 
 
 def _size(book: Book) -> int:

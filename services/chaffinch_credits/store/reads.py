@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from chaffinch_credits.audit.asked import Standing
 from chaffinch_credits.audit.canonical import Block
 from chaffinch_credits.ledger.entries import Entry
 from chaffinch_credits.ledger.words import OUTCOMES, Kind
@@ -25,6 +26,8 @@ _ACCOUNT = """
 SELECT a.number, a.name, a.asset, s.scale, a.allow_negative, a.closed, a.debits, a.credits, a.held, a.version
 FROM account a JOIN asset s ON s.ledger = a.ledger AND s.code = a.asset
 WHERE a.ledger = $1 AND a.name = $2"""
+_STANDING = """
+SELECT number, name, asset, allow_negative, closed, credits - debits, held FROM account WHERE ledger = $1"""
 _AS_OF = """
 SELECT seq, balance, held FROM (
     (SELECT seq, debit_balance AS balance, debit_held AS held FROM entry
@@ -117,10 +120,16 @@ async def history(connection: Connection, ledger: int) -> AsyncIterator[tuple[En
         yield _entry(row), row["leaf"]
 
 
-async def standing(connection: Connection, ledger: int) -> dict[int, tuple[int, int]]:
-    """Balance and held of all accounts, by number."""
-    rows = await connection.fetch("SELECT number, credits - debits, held FROM account WHERE ledger = $1", ledger)
-    return {row[0]: (row[1], row[2]) for row in rows}
+async def standing(connection: Connection, ledger: int) -> dict[int, Standing]:
+    """All accounts, by number."""
+    rows = await connection.fetch(_STANDING, ledger)
+    return {row[0]: Standing(*tuple(row)[1:]) for row in rows}
+
+
+async def metadata(connection: Connection, ledger: int) -> dict[int, bytes]:
+    """What clients said beside their requests, by sequence."""
+    rows = await connection.fetch("SELECT seq, body FROM metadata WHERE ledger = $1", ledger)
+    return {row[0]: row[1] for row in rows}
 
 
 async def blocks(connection: Connection, ledger: int) -> list[Block]:

@@ -94,8 +94,10 @@ def aim(case: Case[Any], name: str) -> None:
     known = {**KNOWN, "id": IDS.get(name, TRANSFER)}
     case.path_parameters.update({key: known[key] for key in case.path_parameters})
     case.query.update({key: 1 for key in case.query if key in {"seq", "size", "from", "at_seq"}})
-    case.query.pop("as_of", None) if "at_seq" in case.query else None
-    if isinstance(case.body, dict) and name != "ensure":
-        for asked in case.body.get("requests", [case.body]):
+    if "at_seq" in case.query:
+        case.query.pop("as_of", None)
+    body: Any = case.body
+    if isinstance(body, dict) and name != "ensure":
+        for asked in body.get("requests", [body]):
             named = asked.keys() & KNOWN.keys() - ({"account"} if name == "open" else set())
             asked |= {"id": str(uuid4()), **{key: known[key] for key in named}}

@@ -169,12 +169,15 @@ async def test_the_end_answers_what_is_under_way(service: Process, dsn: str) -> 
     assert (ids, credits_) == (set(load.acknowledged), len(load.acknowledged))
 
 
-async def test_a_crash_loses_nothing_and_doubles_nothing(service: Process, server: Postgres, dsn: str) -> None:
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(100, marks=pytest.mark.long)])
+async def test_a_crash_loses_nothing_and_doubles_nothing(
+    service: Process, server: Postgres, dsn: str, rounds: int
+) -> None:
     """Service and PostgreSQL are killed in turn under load; every acknowledged transfer is there, and once."""
     await opened(service)
     load = Load(service)
     running = asyncio.create_task(load.run())
-    for number in range(ROUNDS):
+    for number in range(rounds):
         await load.more(20)
         if number % 2:
             await asyncio.to_thread(server.kill)
@@ -217,6 +220,7 @@ async def test_mutual_tls(tmp_path: Path, dsn: str) -> None:
     [
         ("UPDATE entry SET amount = amount + 1 WHERE seq = 5", "first bad entry: 5"),
         ("DELETE FROM entry WHERE seq = 4", "first bad entry: 4"),
+        ("UPDATE account SET name = 'mallory' WHERE name = 'alice'", "first bad entry: 2"),
         ("UPDATE account SET credits = credits + 1000 WHERE name = 'alice'", "account 2 stands at 1003 with 0 held"),
     ],
 )
