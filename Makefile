@@ -79,6 +79,7 @@ simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell 
 	cd tests && ../$(BIN)/python -m perf.simulations --json ../build/bench/simulations.json \
 		--markdown ../docs/simulations.md
 bench: venv  ## Measure; writes build/bench/<name>.json
+	$(BIN)/pip install -q --require-hashes -r requirements-bench.lock
 	$(BIN)/pytest tests/perf $(PYTEST)
 
 ##@ Cluster
@@ -104,10 +105,12 @@ pictures: venv  ## Draw the pictures of the docs
 	$(BIN)/python docs/pictures/plots.py
 image:  ## Build the container image IMAGE with docker, podman or buildah
 	$(or $(BUILDER),$(error found none of docker, podman and buildah)) build --file Containerfile --tag $(IMAGE) .
-lock: venv  ## Resolve pyproject.toml into requirements.lock, and the part of it that the image needs
+lock: venv  ## Resolve pyproject.toml into requirements.lock, and what the image and benches need
 	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev \
 		--python-version 3.11 -q pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --extra operator --extra credits --extra shadow \
-		--python-version 3.11 -q -c requirements.lock pyproject.toml -o requirements-image.lock
+	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --extra operator --extra credits \
+		--extra shadow --python-version 3.11 -q -c requirements.lock pyproject.toml -o requirements-image.lock
+	$(BIN)/uv pip compile --no-strip-extras --universal --generate-hashes --no-emit-index-url --no-header --group bench \
+		--python-version 3.11 -q -c requirements.lock pyproject.toml -o requirements-bench.lock
 clean:  ## Remove the environment, build output and caches of tools; not the cache of built components
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

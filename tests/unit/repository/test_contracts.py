@@ -101,6 +101,21 @@ VIOLATIONS = {
         "time",
         "chaffinch_shadow.collect is not allowed to import time",
     ),
+    "the shadow service reads what it shows": (
+        f"{SHADOW}/render.py",
+        "chaffinch_shadow.readers.tables",
+        "chaffinch_shadow.render is not allowed to import chaffinch_shadow.readers",
+    ),
+    "what is counted knows the verdict": (
+        f"{SHADOW}/analysis/rows.py",
+        "chaffinch_shadow.analysis.verdict",
+        "chaffinch_shadow.analysis.rows is not allowed to import chaffinch_shadow.analysis.verdict",
+    ),
+    "the analysis reads files": (
+        f"{SHADOW}/analysis/delong.py",
+        "pathlib",
+        "chaffinch_shadow.analysis is not allowed to import pathlib",
+    ),
     "numerics at run time": (f"{STATS}/counts.py", "numpy", "chaffinch_stats.counts -> numpy"),
 }
 
