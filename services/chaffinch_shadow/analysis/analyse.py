@@ -12,7 +12,7 @@ from chaffinch_shadow.analysis.verdict import Coverage, Reason, Verdict, decide
 from chaffinch_stats.paired import Cells, Estimate, Metric, NotAvailable, Pairs
 from chaffinch_stats.paired.agreement import Kappa, kappa
 from chaffinch_stats.paired.auc import PairedAuc
-from chaffinch_stats.paired.metrics import estimate
+from chaffinch_stats.paired.metrics import VarianceOf, estimate
 from chaffinch_stats.paired.square import SquareTests, square_tests
 
 EXACT_AUC_UP_TO = 2_000_000
@@ -45,6 +45,24 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the counts say to the question.
+
+    Attributes:
+        hypothesis: claim on the primary metric.
+        guardrails: claims on the guardrails, in their order.
+        verdict: what to do.
+        reasons: why.
+
+    """
+
+    hypothesis: Claim | NotAvailable
+    guardrails: tuple[Claim | NotAvailable, ...]
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """All that is known, and what follows from it.
 
@@ -58,10 +76,7 @@ class Analysis:
         auc: areas under the ROC curves, or why there are none.
         agreement: over all requests.
         strata: parts.
-        hypothesis: claim on the primary metric.
-        guardrails: claims on the guardrails.
-        verdict: what to do.
-        reasons: why.
+        judged: the claims and what follows from them.
 
     """
 
@@ -74,10 +89,17 @@ class Analysis:
     auc: PairedAuc | NotAvailable
     agreement: Agreement
     strata: tuple[Stratum, ...]
-    hypothesis: Claim | NotAvailable
-    guardrails: tuple[Claim | NotAvailable, ...]
-    verdict: Verdict
-    reasons: tuple[Reason, ...]
+    judged: Judgement
+
+    @property
+    def verdict(self) -> Verdict:
+        """What to do."""
+        return self.judged.verdict
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why."""
+        return self.judged.reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +138,18 @@ def analyse_rows(
     return _conclude(evidence, question, seed)
 
 
+def judge(cells: Cells, question: Question, coverage: Coverage, variance_of: VarianceOf | None = None) -> Judgement:
+    """Return the claims and the verdict, without all that is only shown."""
+    limit = question.margin if question.aim is Aim.NON_INFERIORITY else -question.margin
+    hypothesis = claim(question.metric, limit, cells, question, variance_of)
+    guardrails = tuple(claim(each.metric, each.limit, cells, question, variance_of) for each in question.guardrails)
+    verdict, reasons = decide(question, cells, coverage, hypothesis, guardrails)
+    return Judgement(hypothesis, guardrails, verdict, reasons)
+
+
 def _conclude(evidence: _Evidence, question: Question, seed: int) -> Analysis:
     cells, variance = evidence.cells, evidence.context.variance_of()
-    limit = question.margin if question.aim is Aim.NON_INFERIORITY else -question.margin
-    hypothesis = claim(question.metric, limit, cells, question, variance)
-    guardrails = tuple(claim(each.metric, each.limit, cells, question, variance) for each in question.guardrails)
-    verdict, reasons = decide(question, cells, evidence.coverage, hypothesis, guardrails)
+    judged = judge(cells, question, evidence.coverage, variance)
     alpha, prevalence = question.alpha, question.prevalence
     return Analysis(
         question,
@@ -133,10 +161,7 @@ def _conclude(evidence: _Evidence, question: Question, seed: int) -> Analysis:
         evidence.auc,
         evidence.agreement,
         evidence.strata,
-        hypothesis,
-        guardrails,
-        verdict,
-        reasons,
+        judged,
     )
 
 

@@ -12,8 +12,8 @@ from chaffinch_stats.paired import NotAvailable
 from chaffinch_stats.paired.auc import PairedAuc
 
 BINS = 1 << 16
-_CHUNK = 1 << 16
-_LOW_BITS = 16
+Ints = npt.NDArray[np.int64]
+_CHUNK = 1 << 17
 
 
 def exact(label: Bits, scores: Scores) -> PairedAuc | NotAvailable:
@@ -113,19 +113,19 @@ def binned_areas(label: Bits, scores: Scores, bins: int = BINS) -> tuple[tuple[f
 
 
 class _Histogram:
-    """Counts of one score by label and bin, and the bin of each row."""
+    """Counts of one score by label and bin, and the bin of each row if it was to be kept."""
 
     __slots__ = ("attacks", "benign", "index")
 
-    def __init__(self, counts: npt.NDArray[np.int64], bins: int, index: npt.NDArray[np.uint16]) -> None:
-        self.benign, self.attacks, self.index = counts[:bins], counts[1 << _LOW_BITS :][:bins], index
+    def __init__(self, attacks: Ints, benign: Ints, index: npt.NDArray[np.uint16]) -> None:
+        self.attacks, self.benign, self.index = attacks, benign, index
 
 
 def _histogram(label: Bits, score: Floats, bins: int, *, keep_index: bool = True) -> _Histogram:
     low, high = float(score.min()), float(score.max())
     scale = (bins - 1) / (high - low) if high > low else 0.0
     index = np.empty(len(label) if keep_index else 0, dtype=np.uint16)
-    counts = np.zeros(2 << _LOW_BITS, dtype=np.int64)
+    everyone, attacks = np.zeros(bins, dtype=np.int64), np.zeros(bins, dtype=np.int64)
     place, code = np.empty(_CHUNK), np.empty(_CHUNK, dtype=np.int64)
     for start in range(0, len(label), _CHUNK):
         part = score[start : start + _CHUNK]
@@ -135,9 +135,9 @@ def _histogram(label: Bits, score: Floats, bins: int, *, keep_index: bool = True
         np.copyto(to, here, casting="unsafe")
         if keep_index:
             index[start : start + len(part)] = to
-        to += label[start : start + _CHUNK].astype(np.int64) << _LOW_BITS
-        counts += np.bincount(to, minlength=2 << _LOW_BITS)
-    return _Histogram(counts, bins, index)
+        everyone += np.bincount(to, minlength=bins)
+        attacks += np.bincount(to[label[start : start + _CHUNK]], minlength=bins)
+    return _Histogram(attacks, everyone - attacks, index)
 
 
 def _tables(of: _Histogram) -> tuple[Floats, Floats]:
@@ -153,7 +153,7 @@ def _bound(of: _Histogram, n_attacks: int, n_benign: int) -> float:
 
 
 def _binned_moments(
-    tables: list[tuple[Floats, Floats]], counts: list[npt.NDArray[np.int64]], which: int, product: float, n: int
+    tables: list[tuple[Floats, Floats]], counts: list[Ints], which: int, product: float, n: int
 ) -> tuple[float, float, float, float, float]:
     """Return the moments of placements that are known by bin, given the sum of their products."""
     means = [float(table[which] @ count) / n for table, count in zip(tables, counts, strict=True)]

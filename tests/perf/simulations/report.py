@@ -17,10 +17,12 @@ both arms a look unless said otherwise.
 """
 
 
-def markdown(results: Mapping[str, Sequence[Cell]]) -> str:
-    """The tables of all scenarios that were run."""
-    lines = [_INTRODUCTION]
-    for scenario in SCENARIOS:
+def markdown(
+    results: Mapping[str, Sequence[Cell]], scenarios: Sequence[Scenario] = SCENARIOS, introduction: str = _INTRODUCTION
+) -> str:
+    """The tables of all scenarios that were run, in the order of `scenarios`."""
+    lines = [introduction]
+    for scenario in scenarios:
         if scenario.name in results:
             lines += _table(scenario, results[scenario.name])
     return "\n".join(lines) + "\n"
