@@ -12,7 +12,7 @@ with the variance of single minutes 22 % are rolled back, with phi as measured, 
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chaffinch_stats.counts import ArmCounts, Interval, Method
@@ -23,10 +23,15 @@ MIN_INTERVALS = 60
 MIN_BLOCKS = 12
 """The history holds at least this many blocks; their length is cut to it, and the record says so."""
 
+MIN_TRIPLES = 9
+"""Blocks of one arm are as long as leaves so many triples, as many as fit side by side: a thirteenth of the history."""
+
 _BLOCK_TIMES = 3.0  # a block of three autocorrelation times holds all but a third of the slow part of the variance
 _WINDOW = 5.0  # autocorrelations are summed up to this many autocorrelation times (Sokal 1997)
 _MOST_LAGS = 500  # keeps the worst case, arms that are not equal, from costing seconds
 _ALLOWANCE = 0.7  # standard errors of phi added to it: what makes the false alarms of an estimated phi those stated
+
+_UNSEEN = ArmCounts(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,61 +92,87 @@ def blocked(history: Sequence[Interval], block_intervals: int, method: Method = 
 
 
 def from_one_arm(history: Sequence[ArmCounts | None], method: Method = "Poisson") -> Dispersion:
-    """Return the dispersion of a history of one arm: each block against the next one, as if they were two arms.
+    """Return the dispersion of a history of one arm: blocks of time against those before and after, as if two arms.
 
-    Of block lengths 1, 2, 4, ... that leave MIN_BLOCKS pairs with events the one with the largest variance counts. What
-    moves both arms alike, such as the time of day, is taken for noise of one arm, so evidence is tempered more than it
-    must be; noise that lasts longer than the longest block is seen in part. Measured on two hours of minutes: noise
-    without memory up to sigma 0.5 leaves 1 to 2 % false alarms where 5 % are stated (without tempering 32 %), an
-    autocorrelation of 0.8 at sigma 0.3 8 % (without 35 %; from two arms 3 %).
+    The middle one of three blocks is held against the other two together, with a block left out on either side of it:
+    a base rate that moves along a line cancels, and noise shared by neighbours does not hide. Of block lengths 1, 2,
+    4, ... that leave MIN_TRIPLES the one with the largest variance counts, an allowance for its error included. What
+    moves both arms alike in another way is taken for noise of one arm, so evidence is tempered more than it must be;
+    noise that lasts longer than the longest block is seen in part. How it does is measured in docs/simulations.md.
 
     Args:
         history: shape (intervals,), consecutive intervals of one length; None where the arm was not seen.
         method: which variance counting explains, as for `estimate`.
 
     Returns:
-        `blocks` are pairs of blocks; the autocorrelation is not estimated and told as 1. Sufficient: MIN_INTERVALS
-        pairs of neighbouring blocks tell of a difference.
+        `blocks` are triples that do not overlap; the autocorrelation is not estimated and told as 1. Sufficient:
+        MIN_INTERVALS such triples tell of a difference.
 
     """
     seen = sum(1 for arm in history if arm is not None)
     length, best, enough = 1, Dispersion(1.0, 1.0, 1, 0, seen, 1.0, sufficient=False), False
-    while len(terms := [_term(pair, method) for pair in _neighbours(history, length) if _tells(pair)]) >= MIN_BLOCKS:
-        enough = enough or len(terms) >= MIN_INTERVALS
-        measured = _blocked(terms, 1)
-        if best.blocks == 0 or measured > best.measured:
-            best = Dispersion(max(1.0, measured), measured, length, len(terms), seen, 1.0, sufficient=False)
+    while len(terms := list(_triples(history, length, method))) >= MIN_TRIPLES * length:
+        triples = len(terms) // length
+        enough = enough or triples >= MIN_INTERVALS
+        measured = math.fsum([difference * difference / variance for difference, variance in terms]) / len(terms)
+        phi = max(1.0, measured * (1.0 + _ALLOWANCE * math.sqrt(2.0 * length / len(terms))))
+        if best.blocks == 0 or phi > best.phi:
+            best = Dispersion(phi, measured, length, triples, seen, 1.0, sufficient=False)
         length *= 2
     return replace(best, sufficient=enough)
 
 
-def _neighbours(history: Sequence[ArmCounts | None], length: int) -> list[Interval]:
-    """Return the pairs of adjacent blocks; a block with a part that was not seen has none."""
-    blocks = [_sum(history[k : k + length]) for k in range(0, len(history) - length + 1, length)]
-    return [Interval(one, other) for one, other in itertools.pairwise(blocks) if one is not None and other is not None]
+def _triples(history: Sequence[ArmCounts | None], length: int, method: Method) -> Iterator[tuple[float, float]]:
+    """Return the terms of the first and last of three blocks against the middle one, for every start.
+
+    None of a triple with a part that was not seen, and none that tells nothing.
+    """
+    arms = [arm or _UNSEEN for arm in history]
+    bad = _sums([arm.bad for arm in arms], length)
+    total = _sums([arm.total for arm in arms], length)
+    gaps = _sums([arm is None for arm in history], length)
+    apart = 2 * length
+    for k in range(len(gaps) - 2 * apart):
+        middle, last = k + apart, k + 2 * apart
+        if gaps[k] or gaps[middle] or gaps[last]:
+            continue
+        outer = (bad[k] + bad[last], total[k] + total[last])
+        if _told(*outer, bad[middle], total[middle]):
+            yield _term_of(*outer, bad[middle], total[middle], method)
 
 
-def _sum(arms: Sequence[ArmCounts | None]) -> ArmCounts | None:
-    seen = [arm for arm in arms if arm is not None]
-    if len(seen) < len(arms):
-        return None
-    return ArmCounts(sum(arm.bad for arm in seen), sum(arm.total for arm in seen))
+def _sums(values: Sequence[int], length: int) -> list[int]:
+    """Return the sum of `length` values from every place on."""
+    sums = [0, *itertools.accumulate(values)]
+    return list(map(int.__sub__, sums[length:], sums))
 
 
 def _tells(interval: Interval) -> bool:
+    canary, baseline = interval.canary, interval.baseline
+    return _told(canary.bad, canary.total, baseline.bad, baseline.total)
+
+
+def _told(canary_bad: int, canary_total: int, baseline_bad: int, baseline_total: int) -> bool:
     """Whether the difference of the arms could have been another: traffic in both, some requests bad and some good."""
-    total = interval.canary.total + interval.baseline.total
-    return interval.informative and 0 < interval.canary.bad + interval.baseline.bad < total
+    some = canary_total > 0 and baseline_total > 0
+    return some and 0 < canary_bad + baseline_bad < canary_total + baseline_total
 
 
 def _term(interval: Interval, method: Method) -> tuple[float, float]:
-    """Return the difference of the arms in an interval and the variance that counting explains."""
-    bad, total = interval.canary.bad + interval.baseline.bad, interval.canary.total + interval.baseline.total
-    share = interval.canary.total / total
+    canary, baseline = interval.canary, interval.baseline
+    return _term_of(canary.bad, canary.total, baseline.bad, baseline.total, method)
+
+
+def _term_of(
+    canary_bad: int, canary_total: int, baseline_bad: int, baseline_total: int, method: Method
+) -> tuple[float, float]:
+    """Return the difference of the arms and the variance that counting explains."""
+    bad, total = canary_bad + baseline_bad, canary_total + baseline_total
+    share = canary_total / total
     variance = bad * share * (1.0 - share)
     if method == "Fisher":
         variance *= (total - bad) / (total - 1)
-    return interval.canary.bad - share * bad, variance
+    return canary_bad - share * bad, variance
 
 
 def _blocked(terms: Sequence[tuple[float, float]], length: int) -> float:

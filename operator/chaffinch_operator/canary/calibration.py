@@ -130,7 +130,7 @@ def _measured(gate: ResolvedGate, history: History, table: Method) -> tuple[floa
     found = dispersion.estimate(history.halves, table) if halves else dispersion.from_one_arm(history.whole, table)
     if not found.sufficient:
         return _assumed(_insufficient(found, halves=halves), "raise minBaselineHistory, or set dispersion")
-    against = "two halves of stable's pods" if halves else "stable, each block of time against the next"
+    against = "two halves of stable's pods" if halves else "stable, each block of time against those around it"
     extent, block = _span(history.seen_seconds), _span(found.block_intervals * history.step_seconds)
     return found.phi, f"History: {extent}, {against}, blocks of {block}"
 

@@ -9,9 +9,9 @@ from scipy import stats
 from chaffinch_stats import CountGate, spending
 from chaffinch_stats.quadrature import upper_quantile
 from perf.simulations.cells import Cell, Number, Share
-from perf.simulations.engine import ALPHA, check
+from perf.simulations.engine import ALPHA, check, chunks
 from unit.stats import vector_engine
-from unit.stats.vector_engine import Floats
+from unit.stats.vector_engine import Floats, Integers, Runs
 
 GATE = CountGate()
 LOOKS_PER_FIXED = 25
@@ -27,14 +27,17 @@ TABLE = (
 
 def detection(runs: int) -> Iterator[Cell]:
     """Requests until harm is found, over the fixed sample size for 90 % power."""
-    runs = min(runs, 5000)
     for base, worse, share, fixed, reference, group_reference in TABLE:
         case = f"{base:.1%} to {worse:.2%}, share {share:.0%}, N90 = {fixed:,}"
         step, looks = fixed // LOOKS_PER_FIXED, 300
         rates, shares = np.full(looks, base), np.full(looks, share)
-        drawn = vector_engine.draw(np.random.default_rng(1), runs, step, shares, rates / base * worse, rates)
-        check(drawn, GATE, sample=1)
-        delay = vector_engine.first(vector_engine.log_e_harm(drawn, GATE), math.log(1 / ALPHA)) * step / fixed
+        rng, delays = np.random.default_rng(1), []
+        for k, size in enumerate(chunks(runs, looks)):
+            drawn = vector_engine.draw(rng, size, step, shares, rates / base * worse, rates)
+            if k == 0:
+                check(drawn, GATE, sample=1)
+            delays.append(vector_engine.first(vector_engine.log_e_harm(drawn, GATE), math.log(1 / ALPHA)))
+        delay = np.concatenate(delays) * step / fixed
         mean = float(delay.mean())
         at_most = 1.0 if worse >= 1.5 * base else None
         yield Number(case, "our gate: mean", mean, runs, at_most, None, reference)
@@ -85,7 +88,7 @@ def group_false_alarms(runs: int) -> Iterator[Cell]:
 
 def latency(runs: int) -> Iterator[Cell]:
     """A slower canary seen through one bucket: log-normal latency of sigma 0.5, 1,000 requests a minute and arm."""
-    runs, looks = min(runs, 2000), 60
+    looks = 60
     for percentile, scale, reference in ((0.95, 1.1, "6"), (0.99, 1.2, "4"), (0.5, 1.1, "weak"), (0.5, 1.03, "")):
         slow = float(stats.norm.sf(stats.norm.ppf(percentile) - math.log(scale) / 0.5))
         rates, shares = np.full(looks, 1 - percentile), np.full(looks, 0.5)
@@ -94,17 +97,26 @@ def latency(runs: int) -> Iterator[Cell]:
         methods = (("Poisson", GATE), ("Fisher", CountGate(method="Fisher")))
         for name, gate in methods if percentile == 0.5 else methods[:1]:
             check(drawn, gate, sample=1)
-            minutes = vector_engine.first(vector_engine.log_e_harm(drawn, gate), math.log(1 / ALPHA))
+            parts = [Runs(*part, drawn.canary_total, drawn.baseline_total) for part in _parts(drawn, looks)]
+            logs = (vector_engine.log_e_harm(part, gate) for part in parts)
+            minutes = np.concatenate([vector_engine.first(each, math.log(1 / ALPHA)) for each in logs])
             found = int(np.isfinite(minutes).sum())
-            yield Share(case, f"our gate, method {name}: found within the hour", found, runs)
-            yield Number(
-                case, f"our gate, method {name}: median minutes", float(np.median(minutes)), runs, None, None, reference
-            )
+            rule = f"our gate, method {name}"
+            yield Share(case, f"{rule}: found within the hour", found, runs)
+            yield Number(case, f"{rule}: median minutes", float(np.median(minutes)), runs, None, None, reference)
+
+
+def _parts(drawn: Runs, looks: int) -> Iterator[tuple[Integers, Integers]]:
+    """Bad counts of both arms, some runs at a time."""
+    start = 0
+    for size in chunks(drawn.canary_bad.shape[0], 4 * looks):
+        yield drawn.canary_bad[start : start + size], drawn.baseline_bad[start : start + size]
+        start += size
 
 
 def splits(runs: int) -> Iterator[Cell]:
     """Traffic that is not split as intended: 10 % intended, alpha 0.1 %."""
-    runs, rule = min(runs, 5000), "split gate: median requests"
+    rule = "split gate: median requests"
     for true, step, looks, reference in ((0.09, 200, 300, "14,800"), (0.08, 100, 200, "3,600"), (0.05, 25, 200, "600")):
         found = vector_engine.first(_split(runs, true, step, looks), math.log(1000))
         median = float(np.median(found)) * step

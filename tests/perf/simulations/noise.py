@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chaffinch_stats import CountGate, dispersion
+from chaffinch_stats import ArmCounts, CountGate, dispersion
 from perf.simulations.cells import Cell, Number, Share
 from perf.simulations.engine import ALPHA, chunks
 from unit.stats import vector_engine
@@ -69,3 +69,38 @@ def noisy_arms(runs: int) -> Iterator[Cell]:
         for size in chunks(runs, 10 * LOOKS)
     )
     yield Share("sigma 0.5 in both arms together", "our gate, no dispersion", hits_shared, runs, ALPHA, None, "1.9 %")
+
+
+def one_arm(runs: int) -> Iterator[Cell]:
+    """The same noise where the two hours of history have one arm: blocks of time against those around them."""
+    level, double = np.ones(120), 2 ** (np.arange(120) / 120)
+    rng = np.random.default_rng(2)
+    for case, sigma, memory, rates in (
+        ("no noise", 0.0, 0.0, level),
+        ("no noise, errors doubled during the history", 0.0, 0.0, double),
+        ("sigma 0.3", 0.3, 0.0, level),
+        ("sigma 0.5", 0.5, 0.0, level),
+        ("sigma 0.3, autocorrelation 0.5", 0.3, 0.5, level),
+        ("sigma 0.3, autocorrelation 0.8", 0.3, 0.8, level),
+        ("sigma 0.3, autocorrelation 0.9", 0.3, 0.9, level),
+    ):
+        claimed, hits, looks, all_phi = memory < 0.9, 0, [], []
+        for size in chunks(runs, 10 * LOOKS):
+            phi = _from_one_arm(rng, size, rates * lognormal(rng, (size, 120), sigma, memory))
+            equal, worse = (draw(rng, size, sigma, memory, ratio) for ratio in (1.0, 2.0))
+            hits += int(np.isfinite(first_look(equal, phi)).sum())
+            looks.append(first_look(worse, phi))
+            all_phi.append(phi)
+        found = np.concatenate(looks)
+        bound = ALPHA if claimed and (runs >= 10_000 or memory < 0.8) else None  # as in `noisy_arms`
+        rule = "our gate, dispersion from one arm"
+        yield Number(case, "dispersion from one arm, mean", float(np.concatenate(all_phi).mean()), runs)
+        yield Share(case, rule, hits, runs, bound)
+        doubled = int(np.isfinite(found).sum())
+        yield Share(case + ", errors doubled", rule, doubled, runs, None, 0.95 if claimed else None)
+        yield Number(case + ", errors doubled", "the same: median minutes", float(np.median(found)), runs)
+
+
+def _from_one_arm(rng: np.random.Generator, size: int, multipliers: Floats) -> Floats:
+    bad = rng.binomial(REQUESTS, np.minimum(1, RATE * multipliers)).tolist()
+    return np.array([dispersion.from_one_arm([ArmCounts(k, REQUESTS) for k in arm]).phi for arm in bad])

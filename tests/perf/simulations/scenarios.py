@@ -41,6 +41,7 @@ SCENARIOS = (
     Scenario("good", "Good canaries", "G3", promotion.good_canaries),
     Scenario("delays", "Delay of detection", "G4", delays.detection),
     Scenario("noise", "Over-dispersed counts", "G5", noise.noisy_arms),
+    Scenario("onearm", "Dispersion from one arm", "G5", noise.one_arm, quick=2000),
     Scenario("broken", "Gaps, resets, idle arms", "G11", promotion.broken_data, quick=5000),
     Scenario("high", "High base rates", "method Fisher", false_alarms.high_rates),
     Scenario("group", "Group sequential false alarms", "GroupSequential", delays.group_false_alarms),

@@ -60,11 +60,11 @@ def test_two_halves_are_measured_by_the_library() -> None:
 
 
 def test_a_single_arm_is_measured_against_itself() -> None:
-    """With one pod, or at a gateway, each block of time is held against the next."""
+    """With one pod, or at a gateway, each block of time is held against those around it."""
     past = History(STEP, two_halves(0.5).whole)
     found = calibrate(gate(), past)
     assert float(found.dispersion) == pytest.approx(dispersion.from_one_arm(past.whole).phi, abs=0.001)
-    assert found.source.startswith("History: 2h, stable, each block of time against the next")
+    assert found.source.startswith("History: 2h, stable, each block of time against those around it")
 
 
 def test_an_objective_is_measured_on_the_single_arm() -> None:

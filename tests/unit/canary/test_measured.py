@@ -13,7 +13,7 @@ from unit.canary.cluster import Shop
 
 QUICK = merged(SPEC, {"steps": [{"setWeight": 25, "minDuration": "1m"}, {"setWeight": 50, "minDuration": "1m"}]})
 HOURS = 3 * 3600
-MEASURED = "History: 2h, stable, each block of time against the next, blocks of "
+MEASURED = "History: 2h, stable, each block of time against those around it, blocks of "
 
 
 async def seasoned(version: str = "good") -> Shop:
