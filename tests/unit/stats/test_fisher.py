@@ -49,6 +49,17 @@ def test_the_normalizer_is_the_exact_sum(canary: int, baseline: int, data: st.Da
     assert found == pytest.approx(exact(canary, baseline, bad, psi), rel=1e-13, abs=1e-11)
 
 
+@pytest.mark.parametrize("psi", [2.0, 3.0, 10.0, 64.0])
+@pytest.mark.parametrize(
+    ("canary", "baseline", "bad"),
+    [(800, 800, 600), (150, 3000, 700), (900, 400, 1000), (60, 9000, 400), (4000, 5000, 3000)],
+)
+def test_the_expansion_is_the_exact_sum(canary: int, baseline: int, bad: int, psi: float) -> None:
+    """Around the variance at which it is used first, and beyond, S equals the sum of exact fractions to 1e-9."""
+    (found,) = hypergeometric.log_normalizers(canary, baseline, bad, (psi,))
+    assert found == pytest.approx(exact(canary, baseline, bad, psi), rel=1e-15, abs=1e-9)
+
+
 @pytest.mark.parametrize("exponent", [7, 9, 12])
 @pytest.mark.parametrize(("canary", "bad"), [(0.5, 0.5), (0.05, 0.2), (0.3, 1e-3)])
 def test_large_tables_agree_with_laplace(exponent: int, canary: float, bad: float) -> None:
