@@ -47,7 +47,7 @@ def decide(
 ) -> CanaryRolloutStatus:
     """The next status; equal to `status` when there is nothing new."""
     context = Context(spec, observe_weight(spec, status, snap), snap, tuple(gates), now)
-    decided = replace(context, status=_next(context))
+    decided = replace(context, status=record.followed(_next(context), status.last_decision))
     return decided.status.model_copy(update={"isolated_hash": isolation(decided), "drained_at": drained_at(decided)})
 
 

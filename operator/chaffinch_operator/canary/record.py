@@ -38,11 +38,24 @@ def decided(
     last = status.last_decision
     same = last.at and last.action is action and last.reason is reason and not anew
     decision = DecisionStatus(
-        action=action, reason=reason, message=cut(message, 1024), at=last.at if same else clock.stamp(now)
+        action=action,
+        reason=reason,
+        message=cut(message, 1024),
+        at=last.at if same else clock.stamp(now),
+        previous_reason=last.previous_reason if same else "",
     )
     new_weight = status.weight if weight is None else status.weight.model_copy(update={"desired": weight})
     ahead = status.forecast if action in IN_FLIGHT else None
     return status.model_copy(update={"last_decision": decision, "weight": new_weight, "forecast": ahead})
+
+
+def followed(status: CanaryRolloutStatus, before: DecisionStatus) -> CanaryRolloutStatus:
+    """A new decision says what it came after: whether it is news must be known to a process that did not see that."""
+    last = status.last_decision
+    if (last.action, last.reason, last.at) == (before.action, before.reason, before.at):
+        return status
+    reason = before.reason.value if before.at else ""
+    return status.model_copy(update={"last_decision": last.model_copy(update={"previous_reason": reason})})
 
 
 def annotate(status: CanaryRolloutStatus, message: str) -> CanaryRolloutStatus:

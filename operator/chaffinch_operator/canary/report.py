@@ -12,7 +12,7 @@ from chaffinch_operator.canary.flow import Context, blocked
 from chaffinch_operator.canary.forecast import deadline, too_slow
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
-from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, DecisionStatus, GateStatus
+from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, GateStatus
 
 _PHASES = {
     Action.IDLE: "Idle",
@@ -150,7 +150,7 @@ def happening(before: CanaryRolloutStatus, after: CanaryRolloutStatus) -> Happen
     if (old.action, old.reason, old.at) == (new.action, new.reason, new.at) or at is None:
         return None
     warn = new.action in _WARNINGS or new.reason in STALLED | _ALERTS
-    expected = new.reason is Reason.ANALYZING and old.reason in {Reason.STEP_WEIGHT, DecisionStatus().reason}
+    expected = new.reason is Reason.ANALYZING and new.previous_reason in {Reason.STEP_WEIGHT, ""}
     return Happening("Warning" if warn else "Normal", new.reason, new.action, new.message, at, expected)
 
 

@@ -130,6 +130,8 @@ class DecisionStatus(Model):
     """When it was decided."""
     message: Text = ""
     """The same for people, with the numbers."""
+    previous_reason: Short = ""
+    """Reason of the decision before it, if there was one."""
 
 
 class HistoryEntry(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +124,23 @@ async def test_dying_after_every_write_changes_nothing(version: str) -> None:
     await undisturbed.run(320)
     await dying.run_dying(320)
     assert end_of(dying) == end_of(undisturbed)
+
+
+async def test_dying_after_every_write_leaves_no_event_out() -> None:
+    """Metrics that go away and come back are told, and that a weight is analysed once it is applied is not."""
+    undisturbed, dying = Shop.opened(QUICK), Shop.opened(QUICK)
+    for shop, run in ((undisturbed, undisturbed.run), (dying, dying.run_dying)):
+        await run(5)
+        shop.cluster.push("good")
+        await run(70)
+        shop.counters.away = True
+        await run(40)
+        shop.counters.away = False
+        await run(200)
+    told = [e["reason"] for e in undisturbed.cluster.events]
+    assert ("ProviderUnreachable", "Analyzing") in itertools.pairwise(told)
+    assert told.count("Analyzing") == 1
+    assert [e["reason"] for e in dying.cluster.events] == told
 
 
 async def test_a_time_away_is_caught_up_on() -> None:

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason, Verdict
+from chaffinch_operator.canary.record import followed
 from chaffinch_operator.canary.report import (
     LIMIT_BYTES,
     compact,
@@ -269,15 +270,12 @@ def test_reasons_that_stall_are_no_reasons_of_an_analysis() -> None:
 
 
 def test_what_follows_from_a_step_is_no_event_of_its_own() -> None:
-    """That a weight is applied is expected; that metrics are back is news. A restarted operator tells neither again."""
-    step = scene().held("v2").shifting().decision(Action.SHIFT, Reason.STEP_WEIGHT)
-    applied = step.decision(Action.SHIFT, Reason.ANALYZING, at=1).state
-    again = happening(step.state, applied)
-    assert again is not None
-    assert again.expected
-    back = happening(step.decision(Action.SHIFT, Reason.PROVIDER_UNREACHABLE).state, applied)
-    assert back is not None
-    assert not back.expected
-    restarted = happening(CanaryRolloutStatus(), applied)
-    assert restarted is not None
-    assert restarted.expected
+    """That a weight is applied is expected; that metrics are back is news. A restarted operator knows, too."""
+    analyzing = scene().held("v2").shifting().decision(Action.SHIFT, Reason.ANALYZING, at=1).state
+    for before, expected in ((Reason.STEP_WEIGHT, True), (Reason.PROVIDER_UNREACHABLE, False)):
+        last = scene().shifting().decision(Action.SHIFT, before).state
+        applied = followed(analyzing, last.last_decision)
+        for seen in (last, CanaryRolloutStatus()):  # by the process that decided, and by one that comes after it
+            told = happening(seen, applied)
+            assert told is not None
+            assert told.expected is expected
