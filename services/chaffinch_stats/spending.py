@@ -8,6 +8,7 @@ Published constants come out in every digit given (tested).
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,9 @@ FAR = 8.0
 
 _PANEL = 2.0  # panel width in standard deviations of the narrower of the steps before and after
 _NOTHING = 1e-15
-_BISECTIONS = 50
+_REACH = 8.5  # standard deviations of a step beyond which it carries nothing: 1e-17
+_STEPS = 60
+_Z_TOLERANCE = 1e-13
 _SECANTS = 12
 _DRIFT_TOLERANCE = 1e-7
 
@@ -184,13 +187,30 @@ class _Paths:
         low, high = -2.0 * FAR, 2.0 * FAR
         if self.beyond(now, low * root) < error:
             return -math.inf
-        for _ in range(_BISECTIONS):
-            middle = 0.5 * (low + high)
-            if self.beyond(now, middle * root) > error:
-                low = middle
+        # Newton's steps in the logarithm, nearly straight in the tail; halves of the bracket where one leaves it.
+        z = min(upper_quantile(error / self.mass()), high) if error < self.mass() else 0.0
+        for _ in range(_STEPS):
+            found, density = self._tail(now, z * root)
+            if found > error:
+                low = z
             else:
-                high = middle
-        return 0.5 * (low + high)
+                high = z
+            step = found / (density * root) * math.log(found / error) if found > 0.0 and density > 0.0 else math.inf
+            after = z + step
+            if abs(step) < _Z_TOLERANCE or high - low < _Z_TOLERANCE:
+                return after if low <= after <= high else z
+            z = after if low < after < high else 0.5 * (low + high)
+        return z
+
+    def _tail(self, now: float, value: float) -> tuple[float, float]:
+        """Return `beyond`, and how fast it falls with `value`."""
+        step = now - self.at
+        scale, target, sharp = math.sqrt(2.0 * step), value - self.drift * step, -0.5 / step
+        erfc, exp = math.erfc, math.exp
+        gaps = [target - x for x in self.points]
+        found = math.fsum([m * erfc(gap / scale) for gap, m in zip(gaps, self.masses, strict=True)])
+        density = math.fsum([m * exp(sharp * gap * gap) for gap, m in zip(gaps, self.masses, strict=True)])
+        return 0.5 * found, density / math.sqrt(2.0 * math.pi * step)
 
     def mirrored(self) -> "_Paths":
         """The same paths upside down."""
@@ -219,10 +239,11 @@ def _paths(information: tuple[float, ...], upper: tuple[float, ...], lower: tupl
     high = min(upper[-1] * root, drift * now + FAR * root)
     points, weights = panels(low, high, _PANEL * math.sqrt(min(step, ahead - now)))
     norm, sharp = 1.0 / math.sqrt(2.0 * math.pi * step), -0.5 / step
-    cells = [(x + drift * step, norm * m) for x, m in zip(before.points, before.masses, strict=True)]
-    exp = math.exp
-    masses = [
-        w * math.fsum([m * exp(sharp * (y - x) * (y - x)) for x, m in cells])
-        for y, w in zip(points, weights, strict=True)
-    ]
+    starts = [x + drift * step for x in before.points]
+    cells = [(x, norm * m) for x, m in zip(starts, before.masses, strict=True)]
+    exp, reach = math.exp, _REACH * math.sqrt(step)
+    masses = []
+    for y, w in zip(points, weights, strict=True):
+        near = cells[bisect_left(starts, y - reach) : bisect_right(starts, y + reach)]
+        masses.append(w * math.fsum([m * exp(sharp * (y - x) * (y - x)) for x, m in near]))
     return _Paths(now, points, tuple(masses), drift)
