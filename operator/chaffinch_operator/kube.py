@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -305,14 +305,19 @@ class Kube:
         return True
 
     async def through_service(
-        self, namespace: str, service: str, path: str, query: dict[str, str]
+        self,
+        namespace: str,
+        service: str,
+        path: str,
+        query: dict[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Object]:
         """GET from a Service, named scheme:name:port, by way of the API server: HTTP status and JSON.
 
         Refused when this is not allowed. An answer that is no JSON object comes as {"message": text}.
         """
         where = f"{SERVICES.path(namespace, service)}/proxy{path}"
-        call = Call("proxy", "GET", SERVICES, where, SERVICES.key(namespace, service), query)
+        call = Call("proxy", "GET", SERVICES, where, SERVICES.key(namespace, service), query, headers=headers)
         status, body = await self._transport.send(call)
         if status in {401, 403}:
             success(call, status, body)

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,6 +63,8 @@ class Call:
     content_type: str = PLAIN
     accept: str = PLAIN
     idempotent: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More of them."""
 
 
 class Transport:
@@ -141,7 +143,7 @@ class Transport:
             call.method,
             call.path,
             query_params=[(name, text) for name, text in call.query.items() if text],
-            header_params={"Content-Type": call.content_type, "Accept": call.accept},
+            header_params={**call.headers, "Content-Type": call.content_type, "Accept": call.accept},
             body=call.body,
             auth_settings=["BearerToken"],
         )

@@ -1,5 +1,6 @@
 """As whom Prometheus is asked: by what the command line says, else as the operator does, by the spec's Secret."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from chaffinch_operator.cli.world import Gateway
     from chaffinch_operator.ports.prometheus import Prometheus
 
+_FOR_API_SERVER = re.compile(r"authorization|connection|upgrade|(proxy|impersonate|x-remote)-.*")
 WAY_OUT = "give credentials of your own: --token-file FILE, or --header 'Authorization: Bearer ...'"
 
 
@@ -44,9 +46,10 @@ class Login:
     """NAMESPACE/NAME of where the credentials are from."""
 
     @property
-    def bare(self) -> bool:
-        """Whether there is nothing to be said but the query."""
-        return not self.headers and self.credentials == NO_CREDENTIALS
+    def passes_api_server(self) -> bool:
+        """Whether the API server's proxy would hand on all that is said: what concerns itself it keeps."""
+        kept = any(_FOR_API_SERVER.fullmatch(name.lower()) for name in self.headers)
+        return not kept and self.credentials == NO_CREDENTIALS
 
 
 def headers_of(headers: Mapping[str, str], token_file: Path | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ It takes the right to get services/proxy in that namespace. Other addresses are 
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,9 +51,10 @@ def service_of(address: str) -> ServiceAddress | None:
 class ProxiedPrometheus:
     """The port to Prometheus, by way of the API server."""
 
-    def __init__(self, services: Cluster, where: ServiceAddress) -> None:
+    def __init__(self, services: Cluster, where: ServiceAddress, headers: Mapping[str, str]) -> None:
         self._services = services
         self._where = where
+        self._headers = headers
 
     async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> list[Stream]:
         """Evaluate a query on a grid."""
@@ -65,7 +66,7 @@ class ProxiedPrometheus:
         where = self._where
         try:
             status, body = await self._services.through_service(
-                where.namespace, where.proxied, f"{where.path}{path}", form
+                where.namespace, where.proxied, f"{where.path}{path}", form, self._headers
             )
         except Refused as error:
             raise ProviderUnreachable(
@@ -85,11 +86,12 @@ class ProxiedPrometheus:
 async def open_prometheus(cluster: Cluster | None, asked: Login) -> AsyncIterator[Ranges]:
     """Prometheus: through the API server if it is a Service of the cluster, else directly.
 
-    The API server hands on neither credentials nor headers, so who needs them is asked directly.
+    The API server hands on headers such as a tenant's, but keeps credentials for itself: who needs those is asked
+    directly.
     """
-    where = service_of(asked.address) if asked.bare else None
+    where = service_of(asked.address) if asked.passes_api_server else None
     if cluster is not None and where is not None and await _exists(cluster, where):
-        yield ProxiedPrometheus(cluster, where)
+        yield ProxiedPrometheus(cluster, where, asked.headers)
         return
     async with prometheus_at(asked) as prometheus:
         yield prometheus
@@ -107,7 +109,14 @@ def unreachable(problem: ProviderUnreachable, address: str) -> DeclinedError:
     """What to do about it."""
     return DeclinedError(
         f"no traffic could be read from Prometheus at {address}: {problem.message}",
-        "name an address that this machine reaches with --prometheus URL (and --token-file or --header where it wants "
-        "credentials), or say the traffic by hand: "
-        "--rps 100 --bad-rate GATE=0.004",
+        f"{_forward(address)}name an address that this machine reaches with --prometheus URL (and --token-file or "
+        "--header where it wants credentials), or say the traffic by hand: --rps 100 --bad-rate GATE=0.004",
     )
+
+
+def _forward(address: str) -> str:
+    """How to reach a Service of the cluster from here; nothing for another address."""
+    where = service_of(address)
+    if where is None:
+        return ""
+    return f"kubectl port-forward -n {where.namespace} service/{where.name} {where.port}, or "

@@ -125,7 +125,10 @@ def from_status(rollout: Rollout, gates: Sequence[ResolvedGate]) -> dict[str, Me
         arm = seen.baseline if gate.count else seen.canary
         if (gate.count or gate.rate) and arm.total >= _FEWEST:
             per_second = requests * seen.canary.total / first.canary.total
-            origin = f"this rollout's {arm.total:,} requests of {'stable' if gate.count else 'the canary'}"
+            whose = (
+                "the canary" if not gate.count else "stable" if gate.compared == "stable" else f"the {gate.compared}"
+            )
+            origin = f"this rollout's {arm.total:,} requests of {whose}"
             out[gate.name] = Measured(per_second, arm.bad / arm.total, origin, *_kept(seen))
     return out
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ class Cluster(Gateway, Protocol):
     """A gateway that also reaches what runs in the cluster."""
 
     async def through_service(
-        self, namespace: str, service: str, path: str, query: dict[str, str]
+        self, namespace: str, service: str, path: str, query: dict[str, str], headers: Mapping[str, str] = ...
     ) -> tuple[int, Object]:
         """GET from a Service (scheme:name:port) by way of the API server: HTTP status and JSON."""
         ...

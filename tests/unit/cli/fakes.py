@@ -1,9 +1,10 @@
 """A cluster in memory at the seam of `cli.world`, and time that passes only when somebody sleeps."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from chaffinch_operator.cli.kubeconfig import Place
@@ -29,6 +30,7 @@ class FakeCluster:
         self.at: list[tuple[float, Callable[[], None]]] = []
         """(seconds, what happens): things that happen while somebody sleeps."""
         self.proxied: list[tuple[str, str, str]] = []
+        self.proxied_headers: list[dict[str, str]] = []
         """(namespace, service, path) of what was asked through the proxy."""
         self.services: Callable[[dict[str, str]], tuple[int, Object]] = lambda _query: (
             503,
@@ -102,11 +104,17 @@ class FakeCluster:
         return self.objects.pop((resource.plural, namespace or "", name), None) is not None
 
     async def through_service(
-        self, namespace: str, service: str, path: str, query: dict[str, str]
+        self,
+        namespace: str,
+        service: str,
+        path: str,
+        query: dict[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Object]:
         """As the API server's proxy to a Service."""
         self._fail("proxy", SERVICES)
         self.proxied.append((namespace, service, path))
+        self.proxied_headers.append(dict(headers))
         return self.services(query)
 
     def _fail(self, verb: str, resource: Resource) -> None:

@@ -204,6 +204,24 @@ def test_a_service_of_the_cluster_is_asked_through_the_api_server(run: Run) -> N
     assert set(cluster.proxied) == {("monitoring", "http:prometheus:9090", "/api/v1/query_range")}
 
 
+@pytest.mark.parametrize(
+    ("header", "through"),
+    [("X-Scope-OrgID: shop", True), ("Authorization: Bearer t", False), ("Impersonate-User: root", False)],
+)
+def test_a_tenant_goes_through_the_api_server_and_what_it_keeps_does_not(run: Run, header: str, through: bool) -> None:
+    """Credentials, and headers that would speak to the API server itself, are sent to the address directly."""
+    cluster = FakeCluster(rollout(spec=body()))
+    cluster.put(SERVICES, {"metadata": {"name": "prometheus", "namespace": "monitoring"}})
+    cluster.services = through_proxy(counters("checkout-1"))
+    result = run(cluster, "plan", "checkout", "--header", header)
+    assert bool(cluster.proxied) is through
+    if through:
+        assert {"X-Scope-OrgID": "shop"} in cluster.proxied_headers
+    else:
+        assert result.exit_code == 1
+        assert "kubectl port-forward -n monitoring service/prometheus 9090" in result.stderr
+
+
 @pytest.mark.parametrize(("baseline", "judged"), [("None", 6000), ("Dedicated", 3000)])
 def test_a_rollout_under_way_tells_its_own_traffic(run: Run, baseline: str, judged: int) -> None:
     """Its counts and its dispersion; Prometheus is not asked. A dedicated baseline is not all of the rest."""
@@ -214,6 +232,8 @@ def test_a_rollout_under_way_tells_its_own_traffic(run: Run, baseline: str, judg
     cluster = FakeCluster(rollout(spec=body(canary={"baseline": baseline}), status=state))
     traffic = document(run(cluster, "plan", "checkout", "-o", "json"))["gates"][0]["traffic"]
     assert (traffic["perSecond"], traffic["badShare"], traffic["dispersion"]) == (100.0, 0.01, 1.7)
+    whose = {"None": "stable", "Dedicated": "the baseline"}[baseline]
+    assert traffic["origin"].startswith(f"this rollout's {judged - 1500:,} requests of {whose};")
     assert cluster.proxied == []
 
 

@@ -33,6 +33,8 @@ class Server:
 
     script: list[Step] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of the last request."""
     bodies: list[Any] = field(default_factory=list)
     url: str = ""
 
@@ -40,6 +42,7 @@ class Server:
         """Take the next step of the script."""
         raw = await request.read()
         self.seen.append((request.method, request.path, dict(request.query), request.headers.get("Content-Type", "")))
+        self.headers = dict(request.headers)
         self.bodies.append(json.loads(raw) if raw else None)
         step = self.script.pop(0)
         if callable(step):
@@ -248,7 +251,9 @@ async def test_deleting_is_bound_to_the_object_that_was_meant(server: Server, ku
 async def test_a_service_is_asked_by_way_of_the_api_server(server: Server, kube: Kube) -> None:
     """Its own errors are its answer; what the API server forbids is raised."""
     server.script = [(200, OK), (400, {"status": "error"}), (403, {"reason": "Forbidden", "message": "not you"})]
-    assert await kube.through_service("monitoring", "http:prom:web", "/api/v1/query", {"query": "up"}) == (200, OK)
+    asked = ("monitoring", "http:prom:web", "/api/v1/query", {"query": "up"}, {"X-Scope-OrgID": "shop"})
+    assert await kube.through_service(*asked) == (200, OK)
+    assert server.headers["X-Scope-OrgID"] == "shop"
     path = "/api/v1/namespaces/monitoring/services/http:prom:web/proxy/api/v1/query"
     assert server.seen[0][:3] == ("GET", path, {"query": "up"})
     assert (await kube.through_service("monitoring", "http:prom:web", "/", {}))[0] == 400
