@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import asyncpg
+import orjson
 import typer
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from chaffinch_credits.api import views
 from chaffinch_credits.api.bodies import ledger_name, read_assets
 from chaffinch_credits.api.keys import BadKeysError, Keys
 from chaffinch_credits.api.problems import Problem
@@ -20,7 +22,7 @@ from chaffinch_credits.api.serve import serve as serve_until_told
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
-from chaffinch_credits.store import ledgers, reads, schema
+from chaffinch_credits.store import ledgers, reads, role, schema, trail
 from chaffinch_credits.store.ledgers import LedgerView
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A double-entry credits ledger that can be checked.")
@@ -97,7 +99,9 @@ def ensure(
     async def run() -> LedgerView:
         connection = await asyncpg.connect(found)
         try:
-            return await ledgers.ensure(connection, name, assets)
+            made = await ledgers.ensure(connection, name, assets)
+            await trail.as_role(connection, "ensure", name)
+            return made
         finally:
             await connection.close()
 
@@ -109,14 +113,24 @@ def ensure(
 
 
 @app.command()
-def migrate(dsn: Dsn = "", dsn_file: DsnFile = None) -> None:
+def migrate(
+    dsn: Dsn = "",
+    dsn_file: DsnFile = None,
+    service_role: Annotated[
+        str, typer.Option(envvar="CHAFFINCH_CREDITS_SERVICE_ROLE", help="Role that may read and append, no more")
+    ] = "",
+) -> None:
     """Bring the database to this version's schema. Safe to run again, and by several at once."""
     found = _dsn(dsn, dsn_file)
 
     async def run() -> int:
         connection = await asyncpg.connect(found)
         try:
-            return await schema.migrate(connection)
+            reached = await schema.migrate(connection)
+            if service_role:
+                await role.grant(connection, service_role)
+            await trail.as_role(connection, "migrate", f"schema {reached}")
+            return reached
         finally:
             await connection.close()
 
@@ -165,13 +179,36 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
                 _fail(f'there is no ledger "{name}"')
             rows = [row async for row in reads.history(connection, view.key)]
             blocks, notes = await reads.blocks(connection, view.key), await reads.notes(connection, view.key)
-            standing, metadata = (
-                await reads.standing(connection, view.key),
-                await reads.metadata(connection, view.key),
-            )
+            standing = await reads.standing(connection, view.key)
+            metadata = await reads.metadata(connection, view.key)
+            holds = await reads.open_holds(connection, view.key)
     finally:
         await connection.close()
-    return verify(view.id, rows, blocks, notes, key, anchors, standing, metadata)
+    return verify(view.id, rows, blocks, notes, key, anchors, standing, metadata, holds)
+
+
+@app.command()
+def export(
+    ledger: Annotated[str, typer.Argument(help="Name of the ledger")], dsn: Dsn = "", dsn_file: DsnFile = None
+) -> None:
+    """Write all entries as JSON Lines, by sequence: one moment of the ledger, while it goes on."""
+    found = _dsn(dsn, dsn_file)
+
+    async def run() -> None:
+        connection = await asyncpg.connect(found)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                view = await ledgers.find(connection, ledger)
+                if view is None:
+                    _fail(f'there is no ledger "{ledger}"')
+                metadata = await reads.metadata(connection, view.key)
+                names = {n: one.name for n, one in (await reads.standing(connection, view.key)).items()}
+                async for entry, leaf in reads.history(connection, view.key):
+                    typer.echo(orjson.dumps(views.exported(entry, names, metadata.get(entry.seq), leaf)))
+        finally:
+            await connection.close()
+
+    _run(run())
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -227,7 +264,7 @@ def _signer(key_file: Path, origin: str) -> Signer:
 def _run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the work gives
     try:
         return uvloop.run(work)
-    except (schema.SchemaError, OSError, asyncpg.PostgresError) as problem:
+    except (schema.SchemaError, role.RoleError, OSError, asyncpg.PostgresError) as problem:
         _fail(str(problem))
 
 

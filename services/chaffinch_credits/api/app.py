@@ -10,14 +10,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chaffinch_credits.api import commands, models, openapi, queries, shapes, web
-from chaffinch_credits.api.commands import Handler
 from chaffinch_credits.api.keys import Keys, Scope
 from chaffinch_credits.api.openapi import Operation
 from chaffinch_credits.api.problems import Problem
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.store.connection import AWAY
+from chaffinch_credits.store.trail import Event
 
 _SCOPES = {"GET": Scope.READ, "POST": Scope.WRITE, "PUT": Scope.ADMIN}
+_TURNED_AWAY = {401, 403}
 _BASE = "/v1/ledgers/{ledger}"
 _MOVING = (409, 422)
 
@@ -148,7 +149,7 @@ def _guarded(service: Service, keys: Keys | None, one: Operation) -> Route:
     async def counted(request: Request) -> Response:
         start = time.perf_counter()
         try:
-            response = await _answer(request, keys, one.method, one.handler)
+            response = await _answer(request, service, keys, one)
         except Problem as problem:
             response = web.problem(problem)
         except AWAY as problem:
@@ -161,10 +162,21 @@ def _guarded(service: Service, keys: Keys | None, one: Operation) -> Route:
     return Route(one.path.replace("{account}", "{account:path}"), counted, methods=[one.method])
 
 
-async def _answer(request: Request, keys: Keys | None, method: str, handler: Handler) -> Response:
-    if keys is not None:
-        keys.require(request.headers.get("authorization", ""), request.path_params["ledger"], _SCOPES[method])
-    return await handler(request)
+async def _answer(request: Request, service: Service, keys: Keys | None, one: Operation) -> Response:
+    """Let in, answer; who was turned away, and administration, is in audit_logs."""
+    scope, ledger, actor = _SCOPES[one.method], request.path_params["ledger"], "anybody"
+    origin = request.client.host if request.client else ""
+    try:
+        if keys is not None:
+            actor = keys.require(request.headers.get("authorization", ""), ledger, scope)
+        response = await one.handler(request)
+    except Problem as problem:
+        if problem.status in _TURNED_AWAY or scope is Scope.ADMIN:
+            service.trail.note(Event(actor, one.name, ledger, problem.code, origin))
+        raise
+    if scope is Scope.ADMIN:
+        service.trail.note(Event(actor, one.name, ledger, "done", origin))
+    return response
 
 
 async def _no_route(_: Request, error: Exception) -> Response:

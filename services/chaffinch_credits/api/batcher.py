@@ -22,6 +22,10 @@ OLDEST_SECONDS = 5.0
 _RETRY_AFTER = 1
 
 
+class NotSentError(Exception):
+    """The batch never reached the database: nothing of it was done."""
+
+
 @dataclass(slots=True)
 class _Waiting:
     group: Group
@@ -112,5 +116,7 @@ def _overloaded(code: str) -> Problem:
 
 
 def _unknown(problem: Exception) -> Problem:
+    if isinstance(problem, NotSentError):
+        return _overloaded("database_unavailable")
     title = f"whether it was done is not known ({type(problem).__name__}); send the same request with the same id again"
     return Problem(503, "unknown_outcome", title, retry_after=_RETRY_AFTER)

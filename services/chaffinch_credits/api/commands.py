@@ -38,7 +38,7 @@ async def batch(request: Request) -> Response:
     for one in found:
         _require_asset(one, desk.view.assets)
     group = Group(tuple(one.request for one in found), atomic)
-    replies = await desk.batcher.submit(group, _metadata(found))
+    replies = await desk.submit(group, _metadata(found))
     shown: BatchShape = {
         "replies": [views.reply(str(one.request.id), made) for one, made in zip(found, replies, strict=True)]
     }
@@ -58,7 +58,7 @@ async def make_ledger(request: Request) -> Response:
 async def _ask(request: Request, one: Read) -> Response:
     desk = await web.service(request).desk(request.path_params["ledger"])
     _require_asset(one, desk.view.assets)
-    made = (await desk.batcher.submit(Group((one.request,)), _metadata([one])))[0]
+    made = (await desk.submit(Group((one.request,)), _metadata([one])))[0]
     shown = views.reply(str(one.request.id), made)
     headers = {"Idempotency-Replayed": "true"} if made.replayed else {}
     if made.outcome is Outcome.OK:

@@ -21,6 +21,7 @@ class Metrics:
     batch_failures: Counter = field(init=False)
     queued: Gauge = field(init=False)
     sealed_age: Gauge = field(init=False)
+    away: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         own, space, known = self.registry, "chaffinch_credits", ["ledger"]
@@ -41,10 +42,20 @@ class Metrics:
         age = "Since all that was written lay under a checkpoint"
         self.sealed_age = Gauge("checkpoint_age_seconds", age, known, namespace=space, registry=own)
 
-    def watch(self, ledger: str, queued: Callable[[], float], sealed_age: Callable[[], float]) -> None:
+        away = "1 while the circuit breaker before the ledger's database is not closed"
+        self.away = Gauge("breaker_open", away, known, namespace=space, registry=own)
+
+    def watch(
+        self,
+        ledger: str,
+        queued: Callable[[], float],
+        sealed_age: Callable[[], float],
+        away: Callable[[], float],
+    ) -> None:
         """Ask these whenever somebody looks."""
         self.queued.labels(ledger).set_function(queued)
         self.sealed_age.labels(ledger).set_function(sealed_age)
+        self.away.labels(ledger).set_function(away)
 
     def text(self) -> bytes:
         """In the text format of Prometheus."""

@@ -195,5 +195,6 @@ class AssetsBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     assets: dict[AssetCode, Scale] = Field(
         min_length=1,
+        json_schema_extra={"additionalProperties": False},
         description=f'scales from 0 to {MAX_SCALE} by code of the asset, such as {{"CREDIT": 0, "USD": 2}}',
     )

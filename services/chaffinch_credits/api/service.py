@@ -4,29 +4,36 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 from uuid import UUID
 
 import asyncpg
 
-from chaffinch_credits.api.batcher import Batcher, Run
+from chaffinch_credits.api.batcher import Batcher, NotSentError, Run
+from chaffinch_credits.api.breaker import Breaker, State
 from chaffinch_credits.api.metrics import Metrics
 from chaffinch_credits.api.problems import Problem
+from chaffinch_credits.api.trail import Trail
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
+from chaffinch_credits.ledger.entries import Reply
 from chaffinch_credits.store import ledgers, schema
 from chaffinch_credits.store.connection import AWAY, Connection
 from chaffinch_credits.store.engine import Engine
 from chaffinch_credits.store.ledgers import LedgerView
 from chaffinch_credits.store.sealer import Sealer
+from chaffinch_credits.store.trail import Event
 
 _LOG = logging.getLogger(__name__)
 _READERS = 4
 _SWEEP_SECONDS = 1.0
+_TRAIL_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 _WRITE_SECONDS = 30.0
+_LOCK_SECONDS = 10
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -38,14 +45,29 @@ class Writer:
     _engine: Engine | None = None
 
     async def run(self, groups: Sequence[Group], metadata: Mapping[UUID, bytes]) -> Decisions:
-        """One batch; a connection that failed is dropped, so that the next batch gets a new one."""
-        async with self._connected() as engine:
-            return await engine.run(groups, metadata)
+        """One batch. A connection that breaks under it leaves the outcome open: the batch is asked again on a new one.
+
+        What was decided the first time is then read by its ids, and what was not is decided.
+
+        Raises:
+            NotSentError: there was no connection to send it by.
+
+        """
+        try:
+            engine = await self._connect()
+        except AWAY as problem:
+            raise NotSentError from problem
+        try:
+            return await self._with(engine, engine.run(groups, metadata))
+        except AWAY as problem:
+            _LOG.warning("ledger %s: a batch is asked again: %s", self.ledger.name, type(problem).__name__)
+        again = await self._connect()
+        return await self._with(again, again.run(groups, metadata))
 
     async def sweep(self) -> int:
         """End what is due."""
-        async with self._connected() as engine:
-            return await engine.sweep()
+        engine = await self._connect()
+        return await self._with(engine, engine.sweep())
 
     async def close(self) -> None:
         """Close the connection."""
@@ -53,17 +75,22 @@ class Writer:
         if engine is not None:
             await engine.connection.close(timeout=2)
 
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Engine]:
+    async def _connect(self) -> Engine:
         if self._engine is None or self._engine.connection.is_closed():
-            connection = await asyncpg.connect(self.dsn, timeout=5, command_timeout=_WRITE_SECONDS)
+            settings = {"lock_timeout": f"{_LOCK_SECONDS}s"}
+            connection = await asyncpg.connect(
+                self.dsn, timeout=5, command_timeout=_WRITE_SECONDS, server_settings=settings
+            )
             self._engine = Engine(connection, self.ledger.key, self.ledger.id)
+        return self._engine
+
+    async def _with(self, engine: Engine, work: Awaitable[Found]) -> Found:
+        """The work's result; a connection that failed is dropped, so that the next batch gets a new one."""
         try:
-            yield self._engine
+            return await work
         except AWAY:
-            broken, self._engine = self._engine, None
-            if broken is not None:
-                broken.connection.terminate()
+            self._engine = None
+            engine.connection.terminate()
             raise
 
 
@@ -74,8 +101,14 @@ class Desk:
     view: LedgerView
     batcher: Batcher
     sealer: Sealer
+    breaker: Breaker = field(default_factory=Breaker)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     sealed_at: float = field(default_factory=time.monotonic)
+
+    async def submit(self, group: Group, metadata: Mapping[UUID, bytes]) -> list[Reply]:
+        """Replies once they are durable; Problem 503 at once while the database is away."""
+        self.breaker.admit()
+        return await self.batcher.submit(group, metadata)
 
 
 class Service:
@@ -87,13 +120,17 @@ class Service:
         self._writers: list[Writer] = []
         self._opening = asyncio.Lock()
         self.pool: asyncpg.Pool
-        self.metrics = Metrics()
+        self._breaker = Breaker()
+        self._trail_task: asyncio.Task[None] | None = None
+        self.metrics, self.trail = Metrics(), Trail()
         self.draining = False
 
     async def __aenter__(self) -> Self:
         self.pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=_READERS, command_timeout=10)
         async with self.pool.acquire() as connection:
             await schema.require_current(connection)
+        self.trail.note(Event("service", "start", "", "done", ""))
+        self._trail_task = asyncio.create_task(self._keep_trail())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -105,6 +142,7 @@ class Service:
             await asyncio.gather(*desk.tasks, return_exceptions=True)
         for writer in self._writers:
             await writer.close()
+        await self._end_trail()
         await self.pool.close()
 
     @property
@@ -115,8 +153,17 @@ class Service:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for reads."""
-        async with self.pool.acquire() as connection:
-            yield connection
+        self._breaker.admit()
+        try:
+            async with self.pool.acquire() as connection:
+                yield connection
+        except AWAY:
+            self._breaker.failed()
+            raise
+        except Problem:
+            self._breaker.succeeded()  # it answered, if not with what was asked for
+            raise
+        self._breaker.succeeded()
 
     async def desk(self, name: str) -> Desk:
         """The ledger of a name, at work from now on. Problem 404 when there is none."""
@@ -134,17 +181,41 @@ class Service:
             except ValueError as problem:
                 raise Problem(409, "asset_mismatch", str(problem), "assets") from problem
 
+    async def _keep_trail(self) -> None:
+        """Write audit_logs every second, for as long as the service runs."""
+        while True:
+            await asyncio.sleep(_TRAIL_SECONDS)
+            await self._flush_trail()
+
+    async def _flush_trail(self) -> None:
+        try:
+            async with self.pool.acquire() as connection:
+                await self.trail.flush(connection)
+        except (*AWAY, asyncpg.PostgresError) as problem:
+            _LOG.warning("audit_logs cannot be written, and wait: %s", problem)
+
+    async def _end_trail(self) -> None:
+        if self._trail_task is not None:
+            self._trail_task.cancel()
+            await asyncio.gather(self._trail_task, return_exceptions=True)
+        self.trail.note(Event("service", "stop", "", "done", ""))
+        await self._flush_trail()
+
     async def _open(self, name: str) -> Desk:
         async with self.pool.acquire() as connection:
             view = await ledgers.find(connection, name) if name.isprintable() else None
         if view is None:
             raise Problem(404, "ledger_not_found", "there is no ledger of this name")
-        writer, sweeper = Writer(self._dsn, view), Writer(self._dsn, view)
+        writer, sweeper, breaker = Writer(self._dsn, view), Writer(self._dsn, view), Breaker()
         self._writers += [writer, sweeper]
-        desk = Desk(
-            view, Batcher(self._measured(writer)), Sealer(view.key, f"{self._signer.name}/{name}", self._signer)
+        sealer = Sealer(view.key, f"{self._signer.name}/{name}", self._signer)
+        desk = Desk(view, Batcher(self._measured(writer, breaker)), sealer, breaker)
+        self.metrics.watch(
+            name,
+            lambda: desk.batcher.queued,
+            lambda: time.monotonic() - desk.sealed_at,
+            lambda: breaker.state is not State.CLOSED,
         )
-        self.metrics.watch(name, lambda: desk.batcher.queued, lambda: time.monotonic() - desk.sealed_at)
         loop = asyncio.get_running_loop()
         desk.tasks = [
             loop.create_task(desk.batcher.work()),
@@ -152,7 +223,7 @@ class Service:
         ]
         return desk
 
-    def _measured(self, writer: Writer) -> Run:
+    def _measured(self, writer: Writer, breaker: Breaker) -> Run:
         name = writer.ledger.name
 
         async def run(groups: Sequence[Group], metadata: Mapping[UUID, bytes]) -> Decisions:
@@ -161,7 +232,13 @@ class Service:
                 self.metrics.batch_failures.labels(name).count_exceptions(),
                 self.metrics.batch_seconds.labels(name).time(),
             ):
-                return await writer.run(groups, metadata)
+                try:
+                    made = await writer.run(groups, metadata)
+                except (*AWAY, NotSentError):
+                    breaker.failed()
+                    raise
+            breaker.succeeded()
+            return made
 
         return run
 

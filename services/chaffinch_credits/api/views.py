@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 from chaffinch_credits.api.shapes import AccountShape, EntryShape, LedgerShape, ProofShape, ReplyShape
 from chaffinch_credits.ledger.entries import Entry, Reply
 from chaffinch_credits.ledger.words import Outcome
@@ -69,3 +71,10 @@ def ledger(view: LedgerView) -> LedgerShape:
 def proof(size: int, hashes: list[bytes]) -> ProofShape:
     """A proof for a tree of `size` leaves."""
     return {"size": size, "hashes": [each.hex() for each in hashes]}
+
+
+def exported(one: Entry, names: dict[int, str], metadata: bytes | None, leaf: bytes) -> dict[str, object]:
+    """An entry with all that belongs to it, as a line of an export."""
+    said = orjson.loads(metadata) if metadata else None
+    hashes = {"body_hash": one.body_hash.hex(), "leaf": leaf.hex()}
+    return {**entry(one, names), "priority": one.priority, "metadata": said, **hashes}

@@ -123,6 +123,7 @@ def verify(
     anchors: Sequence[str] = (),
     standing: Mapping[int, Standing] | None = None,
     metadata: Mapping[int, bytes] | None = None,
+    holds: Mapping[UUID, int] | None = None,
 ) -> Report:
     """Check all of a ledger, from its first entry on.
 
@@ -135,6 +136,7 @@ def verify(
         anchors: signed checkpoints that were kept elsewhere.
         standing: accounts, by number, as the service goes on from them; None: neither they nor metadata are checked.
         metadata: what clients said beside their requests, by sequence.
+        holds: amounts of the holds that are open, by id, as the service goes on from them; None: not checked.
 
     """
     report, beside = Report(), dict(metadata or {})
@@ -146,6 +148,11 @@ def verify(
         _check_standing(report, folded, standing)
         for seq in sorted(beside):
             report.add(seq, f"there is metadata of entry {seq}, which does not exist")
+    if holds is not None:
+        for hold in sorted(folded.holds.keys() | holds.keys()):
+            said, kept = folded.holds.get(hold), holds.get(hold)
+            if said != kept:
+                report.add(0, f"hold {hold} is kept as {kept or 'ended'}, not as {said or 'ended'}")
     return report
 
 

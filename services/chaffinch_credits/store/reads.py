@@ -132,6 +132,12 @@ async def metadata(connection: Connection, ledger: int) -> dict[int, bytes]:
     return {row[0]: row[1] for row in rows}
 
 
+async def open_holds(connection: Connection, ledger: int) -> dict[UUID, int]:
+    """Amounts of the holds that are open, by id."""
+    rows = await connection.fetch("SELECT id, amount FROM hold WHERE ledger = $1 AND state = $2", ledger, Kind.HOLD)
+    return {UUID(bytes=row[0].bytes): row[1] for row in rows}
+
+
 async def blocks(connection: Connection, ledger: int) -> list[Block]:
     """All blocks, by number."""
     rows = await connection.fetch(

@@ -154,12 +154,12 @@ async def test_what_is_due_is_swept(connection: asyncpg.Connection) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("statement", ["UPDATE {} SET ledger = 0", "DELETE FROM {}", "TRUNCATE {}"])
-@pytest.mark.parametrize("table", ["entry", "metadata", "block", "checkpoint", "tile"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = 0", "DELETE FROM {}", "TRUNCATE {}"])
+@pytest.mark.parametrize("table", ["entry", "metadata", "block", "checkpoint", "tile", "audit_logs"])
 async def test_what_was_written_cannot_be_changed(connection: asyncpg.Connection, table: str, statement: str) -> None:
     """Not even by the tables' owner, without taking the trigger away first."""
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="append-only"):
-        await connection.execute(statement.format(table))
+        await connection.execute(statement.format(table, "times" if table == "audit_logs" else "ledger"))
 
 
 @pytest.mark.asyncio

@@ -208,7 +208,8 @@ async def test_what_is_not_there_is_a_problem_too(api: Api) -> None:
     """404 and 405 outside of all routes, with the methods that there are."""
     assert (await api.get("/v1/nothing")).body["code"] == "not_found"
     answer = await api.send("DELETE", "accounts/alice")
-    assert (answer.status, answer.body["code"], answer.headers["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
+    assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
 
 
 async def test_a_batch_with_a_mode_that_is_a_list(api: Api) -> None:

@@ -104,3 +104,12 @@ def test_a_wrong_file_is_refused(raw: bytes) -> None:
     """With the page that explains it."""
     with pytest.raises(BadKeysError, match=r"docs/credits\.md"):
         parse(raw)
+
+
+async def test_a_key_may_have_a_rate(api: Api, file: Path) -> None:
+    """429 with the seconds to wait, for this key alone."""
+    write(file, {**key("busy", shop=["read"]), "rate": {"per_second": 0.01, "burst": 2}}, key("other", shop=["read"]))
+    assert [await status(api, "GET", "busy") for _ in range(3)] == [404, 404, 429]
+    answer = await api.send("GET", "audit/checkpoint", Authorization="Bearer busy")
+    assert (answer.body["code"], 50 < int(answer.headers["Retry-After"]) <= 100) == ("rate_limited", True)
+    assert await status(api, "GET", "other") == 404

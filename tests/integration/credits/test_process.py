@@ -1,6 +1,7 @@
 """The process that runs in a cluster: its commands and settings, its ports, its end, and what survives a crash."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ async def written(dsn: str) -> tuple[set[str], int]:
 def test_commands_can_be_repeated(dsn: str) -> None:
     """Jobs are: the schema is migrated once, the ledger made once, and assets may be added."""
     for arguments, said in (
-        (("migrate",), "schema 1\n"),
+        (("migrate",), "schema 2\n"),
         (("ensure", "shop", "--asset", "CREDIT=0"), "ledger shop: CREDIT=0\n"),
         (("ensure", "shop", "--asset", "CREDIT=0", "--asset", "USD=2"), "ledger shop: CREDIT=0, USD=2\n"),
     ):
@@ -215,11 +216,29 @@ async def test_mutual_tls(tmp_path: Path, dsn: str) -> None:
                 await session.get(url, ssl=trusted)
 
 
+async def test_an_export_has_every_entry(service: Process, dsn: str) -> None:
+    """A line each, by sequence, with names, metadata and leaf."""
+    await opened(service)
+    async with aiohttp.ClientSession() as session:
+        api = Api(session, f"http://127.0.0.1:{service.api}")
+        await api.post("transfers", debit="source", credit="alice", amount="5", metadata={"order": 7})
+        await api.post("transfers", debit="alice", credit="source", amount="6")
+    lines = [json.loads(line) for line in command(dsn, "export", "shop").stdout.splitlines()]
+    assert [line["seq"] for line in lines] == [1, 2, 3, 4]
+    assert [(line["debit"], line["outcome"], line["metadata"]) for line in lines[2:]] == [
+        ("source", "ok", {"order": 7}),
+        ("alice", "insufficient_funds", None),
+    ]
+    assert all(len(line["leaf"]) == 64 for line in lines)
+    assert command(dsn, "export", "nothing").returncode == 1
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
         ("UPDATE entry SET amount = amount + 1 WHERE seq = 5", "first bad entry: 5"),
         ("DELETE FROM entry WHERE seq = 4", "first bad entry: 4"),
+        ("UPDATE hold SET amount = 8", "is kept as 8, not as 7"),
         ("UPDATE account SET name = 'mallory' WHERE name = 'alice'", "first bad entry: 2"),
         ("UPDATE account SET credits = credits + 1000 WHERE name = 'alice'", "account 2 stands at 1003 with 0 held"),
     ],
@@ -231,6 +250,10 @@ async def test_verify_finds_what_was_changed_in_the_database(
     key = command(dsn, "keygen", "--key-file", str(tmp_path / "key.pem")).stdout.strip()
     with process(tmp_path, dsn) as service:
         await opened(service)
+        async with aiohttp.ClientSession() as session:
+            await Api(session, f"http://127.0.0.1:{service.api}").post(
+                "holds", debit="source", credit="alice", amount="7"
+            )
         load = Load(service)
         running = asyncio.create_task(load.run(clients=1))
         await load.more(3)

@@ -29,7 +29,7 @@ FORGER = Signer("ledger.example/shop", Ed25519PrivateKey.from_private_bytes(b"f"
 PER_BLOCK = 4
 MUTATIONS_OF_A_CLASS = 30
 ALL_OF_A_CLASS = 700
-"""Of fifteen classes: more than ten thousand."""
+"""Of sixteen classes: more than ten thousand."""
 SOUND = 200
 """Histories, each another, in which nothing is to be found."""
 REPORT = Path("build/bench/credits_tamper.json")
@@ -45,12 +45,13 @@ class History:
     anchor: str
     standing: dict[int, Standing]
     metadata: dict[int, bytes]
+    holds: dict[UUID, int]
 
     def check(self) -> Report:
         """As an auditor would."""
-        return verify(
-            LEDGER, self.rows, self.blocks, self.notes, KEY.verifier, [self.anchor], self.standing, self.metadata
-        )
+        kept = self.rows, self.blocks, self.notes
+        beside = self.standing, self.metadata, self.holds
+        return verify(LEDGER, *kept, KEY.verifier, [self.anchor], *beside)
 
 
 def sealed(entries: list[Entry], signer: Signer = KEY) -> tuple[list[tuple[Entry, bytes]], list[Block], list[str]]:
@@ -119,7 +120,8 @@ def made(seed: int) -> History:
         a.number: Standing(a.name, a.asset, a.allow_negative, a.closed, a.balance, a.held)
         for a in world.book.accounts.values()
     }
-    return History(rows, blocks, notes, notes[-1], standing, beside)
+    holds = {h.id: h.amount for h in world.book.holds.values() if h.state is Kind.HOLD}
+    return History(rows, blocks, notes, notes[-1], standing, beside, holds)
 
 
 @cache
@@ -138,6 +140,7 @@ def history() -> History:
         notes=list(made.notes),
         standing=dict(made.standing),
         metadata=dict(made.metadata),
+        holds=dict(made.holds),
     )
 
 
@@ -330,6 +333,19 @@ def account(h: History, r: Random) -> int:
     return 0
 
 
+def hold(h: History, r: Random) -> int:
+    """A hold: another amount, ended, or one that nobody asked for."""
+    one = r.choice(sorted(h.holds))
+    match r.randrange(3):
+        case 0:
+            h.holds[one] += r.randint(1, 9)
+        case 1:
+            del h.holds[one]
+        case _:
+            h.holds[UUID(int=r.getrandbits(128))] = 5
+    return 0
+
+
 CLASSES = [
     edit,
     edit_and_reseal,
@@ -346,6 +362,7 @@ CLASSES = [
     checkpoint,
     block,
     account,
+    hold,
 ]
 
 
