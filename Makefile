@@ -53,7 +53,9 @@ imports: venv  ## The direction of dependencies (import-linter)
 generated: venv  ## CRDs, RBAC, reference pages and pictures are what the code says
 	$(BIN)/python -m chaffinch_operator.crdgen --check
 	$(BIN)/python docs/pictures/flow.py --check
+	$(BIN)/python docs/pictures/ledger.py --check
 	$(BIN)/python docs/pictures/plots.py --check
+	PYTHONPATH=services $(BIN)/python -m chaffinch_credits.api.reference --check
 guards: venv  ## Sizes of files and functions, lock file, README, documented reasons
 	$(BIN)/pytest -q tests/unit/repository
 format: venv  ## Format the code, sort imports, repair what ruff can repair
@@ -100,8 +102,10 @@ venv: .venv/.stamp  ## Python environment in .venv, from requirements.lock
 	tests/support/repository/venv.sh '$(PYTHON)' $@
 crds: venv  ## Write CRDs, RBAC and reference pages from code
 	$(BIN)/python -m chaffinch_operator.crdgen
+	PYTHONPATH=services $(BIN)/python -m chaffinch_credits.api.reference
 pictures: venv  ## Draw the pictures of the docs
 	$(BIN)/python docs/pictures/flow.py
+	$(BIN)/python docs/pictures/ledger.py
 	$(BIN)/python docs/pictures/plots.py
 image:  ## Build the container image IMAGE with docker, podman or buildah
 	$(or $(BUILDER),$(error found none of docker, podman and buildah)) build --file Containerfile --tag $(IMAGE) .

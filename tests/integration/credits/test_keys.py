@@ -98,11 +98,12 @@ async def test_a_file_that_breaks_changes_nothing(api: Api, file: Path) -> None:
         b'{"keys": [{}]}',
         b'{"keys": [{"name": "a", "sha256": "00", "ledgers": {}}]}',
         json.dumps({"keys": [key("a", shop=["everything"])]}).encode(),
+        json.dumps({"keys": [{**key("a"), "rate": {"per_second": 0, "burst": 1}}]}).encode(),
     ],
 )
 def test_a_wrong_file_is_refused(raw: bytes) -> None:
     """With the page that explains it."""
-    with pytest.raises(BadKeysError, match=r"docs/credits\.md"):
+    with pytest.raises(BadKeysError, match=r"docs/credits/operations\.md"):
         parse(raw)
 
 
