@@ -77,9 +77,10 @@ test-long: venv $(UP_IF_LOCAL)  ## Twenty harmless and twenty bad rollouts under
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/e2e $(PYTEST)
 credits-long: venv  ## The credits service: ten thousand changed histories, a hundred crashes (half an hour); writes build/bench
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/unit/credits tests/integration/credits $(PYTEST)
-simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell (a quarter of an hour); writes docs/simulations.md
+simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell (a quarter of an hour); writes docs/simulations.md and docs/shadow/simulations.md
 	cd tests && ../$(BIN)/python -m perf.simulations --json ../build/bench/simulations.json \
 		--markdown ../docs/simulations.md
+	cd tests && ../$(BIN)/python -m perf.simulations.shadow --markdown ../docs/shadow/simulations.md
 bench: venv  ## Measure; writes build/bench/<name>.json
 	$(BIN)/pip install -q --require-hashes -r requirements-bench.lock
 	$(BIN)/pytest tests/perf $(PYTEST)
