@@ -22,12 +22,14 @@ from chaffinch_operator import log, registry
 from chaffinch_operator.alerting import Alerting
 from chaffinch_operator.canary.hold_keeper import HoldKeeper, HoldState
 from chaffinch_operator.canary.reconcile import Reconciler
+from chaffinch_operator.credits.reconcile import Reconciler as LedgerReconciler
 from chaffinch_operator.errors import ChaffinchError
 from chaffinch_operator.health import Health, HealthServer
 from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.leader import Elector
 from chaffinch_operator.metrics import KindMetrics, Metrics
 from chaffinch_operator.ports.prometheus import PrometheusServers
+from chaffinch_operator.resources import CREDITSLEDGERS, Resource
 from chaffinch_operator.runtime import Key, Runtime, Slice
 from chaffinch_operator.settings import BadSettingError, Settings
 from chaffinch_operator.turns import aside
@@ -35,12 +37,31 @@ from chaffinch_operator.turns import aside
 Build = Callable[[Kube, HoldKeeper, PrometheusServers, Metrics], Slice]
 CRD_RETRY_SECONDS = 2.0
 _log = structlog.get_logger("chaffinch.operator")
+_KINDS = (CANARYROLLOUTS, CREDITSLEDGERS)
 _WAITED_FOR = ("crds", "hold", "sync")
 
 
 def build_canary(kube: Kube, hold: HoldKeeper, prometheus: PrometheusServers, metrics: Metrics) -> Slice:
     """Make the canary slice."""
-    return Reconciler(kube, hold, prometheus.get, metrics, lambda: datetime.now(UTC), aside)
+    return Reconciler(kube, hold, prometheus.get, metrics, _now, aside)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _runtime(
+    settings: Settings, kind: Resource, work: Slice, metrics: Metrics, synced: Callable[[], None] = lambda: None
+) -> Runtime:
+    """The loops of one kind's objects."""
+    return Runtime(
+        settings,
+        work,
+        KindMetrics(metrics, kind.kind),
+        counted=lambda count: metrics.objects(kind.kind, count),
+        synced=synced,
+        waited=lambda seconds: metrics.waited(kind.kind, seconds),
+    )
 
 
 async def serve(settings: Settings, build: Build = build_canary) -> int:
@@ -67,19 +88,14 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
         if not await _unless_stopped(elector.acquire(), stop):
             return 0
         hold = HoldKeeper(kube, settings)
-        runtime = Runtime(
-            settings,
-            build(kube, hold, prometheus, metrics),
-            KindMetrics(metrics, CANARYROLLOUTS.kind),
-            counted=lambda count: metrics.objects(CANARYROLLOUTS.kind, count),
-            synced=lambda: health.ready("sync"),
-            waited=lambda seconds: metrics.waited(CANARYROLLOUTS.kind, seconds),
-        )
+        rollouts = build(kube, hold, prometheus, metrics)
+        runtime = _runtime(settings, CANARYROLLOUTS, rollouts, metrics, lambda: health.ready("sync"))
+        ledgers = _runtime(settings, CREDITSLEDGERS, LedgerReconciler(kube, settings, _now), metrics)
         alerts.lead(runtime)
         health.lead(*_WAITED_FOR)
         metrics.leading(True)
         with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen), alerts.poll()):
-            status = await _lead(kube, runtime, hold, health, metrics, settings, stop)
+            status = await _lead(kube, runtime, ledgers, hold, health, metrics, settings, stop)
         await elector.release()
     _log.info("operator_stopped", identity=settings.identity, status=status)
     return status
@@ -88,6 +104,7 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
 async def _lead(
     kube: Kube,
     runtime: Runtime,
+    ledgers: Runtime,
     hold: HoldKeeper,
     health: Health,
     metrics: Metrics,
@@ -101,18 +118,19 @@ async def _lead(
         else:
             health.not_ready("hold", state.message)
 
-    if not await _unless_stopped(_wait_for_crd(kube, health), stop):
+    if not await _unless_stopped(_wait_for_crds(kube, health), stop):
         return 0
     with _beside(hold.run(found)):
         if not await _unless_stopped(_expect(kube, runtime, settings), stop):
             return 0
         try:
-            await registry.run(kube, runtime, settings, stop)
+            await registry.run(kube, runtime, ledgers, settings, stop)
         except Exception as error:  # noqa: BLE001 - such as the CRD's removal: a fresh process waits for it
             _log.error("watches_failed", error=f"{type(error).__name__}: {error}")
             return 1
         finally:
             runtime.stop()
+            ledgers.stop()
     return 0
 
 
@@ -126,14 +144,14 @@ async def _keep_lease(elector: Elector) -> None:
         os._exit(1)
 
 
-async def _wait_for_crd(kube: Kube, health: Health) -> None:
-    """Return once the kind is served and discovered: kopf looks for it only once."""
-    why = f"{CANARYROLLOUTS.name} is not served: kubectl apply --server-side -k crds/"
+async def _wait_for_crds(kube: Kube, health: Health) -> None:
+    """Return once the kinds are served and discovered: kopf looks for them only once."""
     while True:
         try:
-            if await kube.serves(CANARYROLLOUTS):
+            missing = [kind.name for kind in _KINDS if not await kube.serves(kind)]
+            if not missing:
                 return health.ready("crds")
-            health.not_ready("crds", why)
+            health.not_ready("crds", f"{' and '.join(missing)} not served: kubectl apply --server-side -k crds/")
         except ChaffinchError as error:
             health.not_ready("crds", str(error))
         await asyncio.sleep(CRD_RETRY_SECONDS)

@@ -1,7 +1,7 @@
 """What the operator may do, and why: the one source of the Roles in manifests/. Pure data; nothing is checked here.
 
-Least privilege: no secrets (their owners grant single ones, see docs/operations.md), no wildcard, names wherever the
-API server can check them (it cannot for create and list).
+Least privilege: no secrets cluster-wide (their owners grant single ones, see docs/operations.md, or the rights for
+ledgers in one namespace), no wildcard, names wherever the API server can check them (it cannot for create and list).
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from chaffinch_operator.names import GROUP
 
 LEASE_NAME = "chaffinch-operator"
+LEDGER_ROLE = "chaffinch-credits"
+"""Said by credits.decide too; a test keeps them equal."""
 CRD_NAME = f"canaryrollouts.{GROUP}"
 HOLD_NAMES = ("chaffinch-hold-unproven-templates", "chaffinch-only-operator-releases", "chaffinch-keep-stable-selector")
 """Names said elsewhere too, by modules above this one; a test keeps them equal."""
@@ -42,6 +44,14 @@ CLUSTER_RULES = (
     ),
     Rule(GROUP, ("canaryrollouts/status",), ("patch",), "report state and evidence"),
     Rule(GROUP, ("canaryrollouts/finalizers",), ("update",), "be the owner of children where owners are checked"),
+    Rule(
+        GROUP,
+        ("creditsledgers",),
+        ("get", "list", "watch", "patch"),
+        "read what is asked for; patch only the finalizer",
+    ),
+    Rule(GROUP, ("creditsledgers/status",), ("patch",), "report state"),
+    Rule(GROUP, ("creditsledgers/finalizers",), ("update",), "be the owner of children where owners are checked"),
     Rule(
         "apps",
         ("deployments",),
@@ -79,6 +89,27 @@ CLUSTER_RULES = (
 )
 """In every namespace."""
 
+LEDGER_RULES = (
+    Rule(
+        "",
+        ("secrets",),
+        ("get", "create", "patch", "delete"),
+        "read what the spec names; make password, signing key, API key and certificates",
+    ),
+    Rule("", ("services",), ("get", "create", "patch"), "the addresses of API and database"),
+    Rule("apps", ("deployments", "statefulsets"), ("get", "create", "patch"), "the service and its database"),
+    Rule("batch", ("jobs",), ("list", "create", "patch", "delete"), "migrate the schema"),
+    Rule(
+        "autoscaling",
+        ("horizontalpodautoscalers",),
+        ("get", "create", "patch", "delete"),
+        "scale the service where the spec says so",
+    ),
+    Rule("policy", ("poddisruptionbudgets",), ("get", "create", "patch"), "keep pods while nodes are drained"),
+    Rule("networking.k8s.io", ("networkpolicies",), ("get", "create", "patch"), "close what need not be open"),
+)
+"""In the namespaces of ledgers, where people bind the ClusterRole LEDGER_ROLE to the operator."""
+
 LEASE_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("create",), "elect a leader"),
     Rule(
@@ -91,6 +122,8 @@ LEASE_RULES = (
 )
 """In the operator's own namespace."""
 
+_STATUS = ("canaryrollouts/status", "creditsledgers/status")
+_ALL = ("canaryrollouts", "creditsledgers", *_STATUS)
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 
@@ -108,16 +141,19 @@ USER_ROLES = (
     UserRole(
         "chaffinch-viewer",
         ("view", "edit", "admin"),
-        (Rule(GROUP, ("canaryrollouts", "canaryrollouts/status"), _READ, "look"),),
+        (Rule(GROUP, _ALL, _READ, "look"),),
     ),
     UserRole(
         "chaffinch-editor",
         ("edit", "admin"),
-        (Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),),
+        (
+            Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),
+            Rule(GROUP, ("creditsledgers",), _WRITE, "configure"),
+        ),
     ),
     UserRole(
         "chaffinch-admin",
         ("admin",),
-        (Rule(GROUP, ("canaryrollouts/status",), ("update", "patch"), "repair a status by hand"),),
+        (Rule(GROUP, _STATUS, ("update", "patch"), "repair a status by hand"),),
     ),
 )

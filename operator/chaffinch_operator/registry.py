@@ -12,8 +12,9 @@ from typing import Any, cast
 import kopf
 
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, Kube
-from chaffinch_operator.names import FINALIZER
-from chaffinch_operator.runtime import Runtime
+from chaffinch_operator.names import FINALIZER, LABEL_LEDGER
+from chaffinch_operator.resources import CREDITSLEDGERS
+from chaffinch_operator.runtime import Key, Runtime
 from chaffinch_operator.settings import Settings
 
 REGISTRY = kopf.OperatorRegistry()
@@ -42,6 +43,7 @@ class Memo:
 
     kube: Kube
     runtime: Runtime
+    ledgers: Runtime
     stop: asyncio.Event
 
 
@@ -62,8 +64,10 @@ async def log_in(memo: Any, **_: Any) -> kopf.ConnectionInfo:
 @kopf.on.cleanup(registry=REGISTRY)
 async def stop_the_rest(memo: Any, **_: Any) -> None:
     """End what kopf waits five seconds for: the flag's waiter, and loops begun after it had told the others to stop."""
-    cast("Memo", memo).stop.set()
-    cast("Memo", memo).runtime.stop()
+    it = cast("Memo", memo)
+    it.stop.set()
+    it.runtime.stop()
+    it.ledgers.stop()
 
 
 @kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
@@ -80,9 +84,31 @@ async def rollout_event(
     type: str | None,  # noqa: A002
     **_: Any,
 ) -> None:
+    """Hand it to the loop of a CanaryRollout."""
+    await _happened(cast("Memo", memo).runtime, body, event, type)
+
+
+@kopf.daemon(CREDITSLEDGERS.group, CREDITSLEDGERS.version, CREDITSLEDGERS.plural, registry=REGISTRY)
+async def look_after_ledger(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:
+    """The one reconcile loop of a CreditsLedger."""
+    await cast("Memo", memo).ledgers.look_after(body, stopped.wait)
+
+
+@kopf.on.event(CREDITSLEDGERS.group, CREDITSLEDGERS.version, CREDITSLEDGERS.plural, registry=REGISTRY)
+async def ledger_event(
+    memo: Any,
+    body: Mapping[str, Any],
+    event: Mapping[str, Any],
+    type: str | None,  # noqa: A002
+    **_: Any,
+) -> None:
+    """Hand it to the loop of a CreditsLedger."""
+    await _happened(cast("Memo", memo).ledgers, body, event, type)
+
+
+async def _happened(runtime: Runtime, body: Mapping[str, Any], event: Mapping[str, Any], kind: str | None) -> None:
     """Wake the loop; hold the deletion back until its cleanup is done, also after a restart in the midst of it."""
-    runtime = cast("Memo", memo).runtime
-    if type == "DELETED":
+    if kind == "DELETED":
         return runtime.gone(body)
     runtime.rollout_changed(body)
     _lighten(event["object"])
@@ -99,8 +125,11 @@ async def deployment_event(
     labels: Mapping[str, str],
     **_: Any,
 ) -> None:
-    """Wake the rollouts that a Deployment belongs to."""
-    cast("Memo", memo).runtime.deployment_changed(namespace or "", name or "", labels)
+    """Wake the rollouts and the ledger that a Deployment belongs to."""
+    it = cast("Memo", memo)
+    it.runtime.deployment_changed(namespace or "", name or "", labels)
+    if LABEL_LEDGER in labels:
+        it.ledgers.wakeups.wake(Key(namespace or "", labels[LABEL_LEDGER]))
 
 
 def _lighten(body: dict[str, Any]) -> None:
@@ -125,14 +154,14 @@ def settings_for_kopf() -> kopf.OperatorSettings:
     return settings
 
 
-async def run(kube: Kube, runtime: Runtime, settings: Settings, stop: asyncio.Event) -> None:
+async def run(kube: Kube, runtime: Runtime, ledgers: Runtime, settings: Settings, stop: asyncio.Event) -> None:
     """Run kopf until `stop` is set or the process is asked to end."""
     everywhere = not settings.watch_namespaces
     # kopf's own guess of an identity looks the user up, and the image's user has no entry in /etc/passwd
     await kopf.operator(
         registry=REGISTRY,
         settings=settings_for_kopf(),
-        memo=Memo(kube, runtime, stop),
+        memo=Memo(kube, runtime, ledgers, stop),
         standalone=True,
         identity=cast("Any", settings.identity),
         stop_flag=stop,

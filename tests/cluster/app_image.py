@@ -1,6 +1,7 @@
 """Builds an application image from its Containerfile with buildah, on the local base image, and imports it.
 
-`FROM python:3.11-slim` needs no change for that: buildah finds the short name under `localhost/`.
+`FROM python:3.11-slim` and `FROM debian:12-slim` need no change for that: buildah finds the short names under
+`localhost/`. Both are the same image here, which is Debian's with its Python.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from cluster.config import Config
 from cluster.console import Console
 from cluster.context_hash import context_hash
 from cluster.errors import ClusterError
-from cluster.images import PYTHON_IMAGE, PYTHON_TAG, ImageStore
+from cluster.images import DEBIAN_TAG, PYTHON_IMAGE, PYTHON_TAG, ImageStore
 from cluster.lock import exclusive
 
+BASE_TAGS = (PYTHON_TAG, DEBIAN_TAG)
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 STORAGE = """[storage]
 driver = "overlay"
@@ -74,7 +76,7 @@ class ImageBuilder:
 
     def provide_base(self, config: Config) -> None:
         """Copy the base image into the storage when its recipe is new there; its name would say nothing."""
-        stamp = self._folder / f"base-{key('python')}"
+        stamp = self._folder / f"bases-{key('python')}"
         if stamp.exists():
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -82,10 +84,11 @@ class ImageBuilder:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             archive = Path(folder) / "base.tar"
             PYTHON_IMAGE.write(archive, Cache.of(config.cache))
-            run(
-                ["skopeo", "copy", "-q", f"docker-archive:{archive}", f"containers-storage:{PYTHON_TAG}"],
-                env=self._settings,
-            )
+            for tag in BASE_TAGS:
+                run(
+                    ["skopeo", "copy", "-q", f"docker-archive:{archive}", f"containers-storage:{tag}"],
+                    env=self._settings,
+                )
         stamp.touch()
 
     def build(self, containerfile: Path, tag: str, context: Path) -> None:

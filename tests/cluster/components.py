@@ -17,6 +17,8 @@ ETCD_URL = "http://127.0.0.1:2379"
 API_SERVER = "127.0.0.1:6443"
 SYSTEM_PYTHON = "/usr/bin/python3"  # not that of the caller, which may be another one the next time
 API_URL = f"https://{API_SERVER}"
+VOLUMES = Path("/tmp/hostpath_pv")
+"""Where the controller-manager makes folders; a fixed place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Blueprint:
             self.kubelet,
             self.proxy,
             self.netpol,
+            self.volumes,
         ]
         return [make() for make in makers]
 
@@ -134,7 +137,7 @@ class Blueprint:
             f"--cluster-signing-key-file={self._pki / 'ca.key'}",
             "--leader-elect=false",
             f"--flex-volume-plugin-dir={self._root / 'kubelet' / 'volume-plugins'}",
-            # dynamic volumes without another pod; folders in /tmp/hostpath_pv, a fixed place
+            # dynamic volumes without another pod; folders in VOLUMES
             "--enable-hostpath-provisioner",
             # a test should not wait five minutes for its autoscaler
             "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
@@ -183,6 +186,11 @@ class Blueprint:
         return Component(
             "netpol", program.name, (SYSTEM_PYTHON, str(program), API_SERVER, *(str(file) for file in files))
         )
+
+    def volumes(self) -> Component:
+        """Folders of volumes, which pods that are not root could not use."""
+        program = HERE / "volumes.py"
+        return Component("volumes", program.name, (SYSTEM_PYTHON, str(program), str(VOLUMES), str(self._root)))
 
     def _built(
         self, name: str, component: str, program: str, *options: str, files: tuple[tuple[Path, str], ...] = ()

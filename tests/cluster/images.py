@@ -24,6 +24,7 @@ from cluster.console import Console
 
 PYTHON_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_TAG = f"localhost/python:{versions.PYTHON_BASE}-slim"
+DEBIAN_TAG = "localhost/debian:12-slim"
 ANSWER_SECONDS = 5
 LIBRARY = re.compile(r"(/\S+\.so\S*)")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cluster import host
 from cluster.cgroups import MOUNTS, mounted
+from cluster.components import VOLUMES
 from cluster.config import Config
 from cluster.supervision import command_line
 from cluster.teardown import (
@@ -19,7 +20,6 @@ from cluster.teardown import (
     CONTAINER_LOGS,
     NAMESPACES,
     RUNC_STATE,
-    VOLUMES,
     cni_results,
     shim_bundles,
     shim_socket,

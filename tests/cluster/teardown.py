@@ -23,10 +23,13 @@ from cluster.deadline import wait_until
 from cluster.lock import exclusive
 from cluster.supervision import Supervisor
 
-STOP_ORDER = (("kubelet", "netpol", "proxy", "scheduler", "controller-manager"), ("apiserver",), ("etcd", "containerd"))
+STOP_ORDER = (
+    ("kubelet", "netpol", "volumes", "proxy", "scheduler", "controller-manager"),
+    ("apiserver",),
+    ("etcd", "containerd"),
+)
 KILL_SECONDS = 20
 UNMOUNT_ROUNDS = 5
-VOLUMES = Path("/tmp/hostpath_pv")
 VOLUME = re.compile(rb"/tmp/hostpath_pv/[0-9a-f-]{36}")
 CNI_RESULTS = Path("/var/lib/cni/results")
 CNI_NAMESPACE = re.compile(r"/netns/(cni-[0-9a-f-]+)")

@@ -16,11 +16,11 @@ from chaffinch_operator.canary import clock, evidence, readings, sizing
 from chaffinch_operator.canary.gates import ResolvedGate, resolve
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.status import CanaryRolloutStatus, GateStatus
 from chaffinch_operator.cli import past_readings
 from chaffinch_operator.ports.prometheus import PrometheusServers
+from chaffinch_operator.schema import seconds
 
 
 def replayed(

@@ -7,9 +7,9 @@ from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.flow import Context, canary_ready, weight_confirmed
 from chaffinch_operator.canary.plan import FADE_SECONDS
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Route
 from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.schema import seconds
 
 SOON, WAITING, LONG_WAIT, UNWATCHED = 0.3, 1.0, 10.0, 30.0
 """Seconds: after our own writes; while something is on its way; while a person must act; and while a canary is judged,

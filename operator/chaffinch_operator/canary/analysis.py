@@ -9,10 +9,10 @@ from chaffinch_operator.canary.forecast import forecast
 from chaffinch_operator.canary.gates import Kind
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.reasons import Action, Reason
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sizing import split_share
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.status import CanaryRolloutStatus, StepStatus
+from chaffinch_operator.schema import seconds
 
 _DEFAULT_MIN_DURATION = "2m"
 

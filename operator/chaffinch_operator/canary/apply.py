@@ -5,10 +5,10 @@ from typing import Any
 
 from chaffinch_operator.canary import objects
 from chaffinch_operator.canary.plan import Apply, Delete, Isolate, Operation, Unisolate, Unpause
-from chaffinch_operator.canary.report import compact
 from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, HTTPROUTES, SERVICES, Kube
+from chaffinch_operator.schema import compact
 
 _RESOURCES = {"Deployment": DEPLOYMENTS, "Service": SERVICES, "HTTPRoute": HTTPROUTES}
 

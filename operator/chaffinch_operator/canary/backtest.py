@@ -15,9 +15,9 @@ from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec, Promotion, Step
 from chaffinch_operator.canary.reasons import Reason
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Calibration, IntervalReading
 from chaffinch_operator.canary.status import GateStatus
+from chaffinch_operator.schema import seconds
 
 _DEFAULT_MIN_DURATION = "2m"
 

@@ -9,8 +9,8 @@ from chaffinch_operator.canary import calibration, clock, judge_group, pace
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Verdict
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Forecast, GateStatus
+from chaffinch_operator.schema import seconds
 from chaffinch_stats import group_sequential, planning, requests_to_pass, safe_threshold
 from chaffinch_stats.group_sequential import GroupGate
 

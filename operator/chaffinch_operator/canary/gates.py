@@ -9,8 +9,8 @@ from enum import StrEnum
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.model_analysis import GroupSequential
 from chaffinch_operator.canary.model_gates import Gate, PodRestartsSource
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sources import Buckets, Naming, Native, Pair, Source, ratio_source
+from chaffinch_operator.schema import seconds
 from chaffinch_stats import CountGate, RateGate
 from chaffinch_stats.group_sequential import GroupGate
 

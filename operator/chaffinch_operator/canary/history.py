@@ -12,9 +12,9 @@ from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.past import History, Track
 from chaffinch_operator.canary.reasons import Reason
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Blocker, Calibration
 from chaffinch_operator.ports.prometheus import BadQuery, ProviderUnreachable, Ranges, Stream
+from chaffinch_operator.schema import seconds
 
 MOST_POINTS = 500
 """Of one series: a longer history is read in longer steps."""

@@ -16,9 +16,10 @@ from chaffinch_operator.canary import alerts, matchers, parse
 from chaffinch_operator.canary.apply import write_status
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import IN_FLIGHT
-from chaffinch_operator.canary.report import compact, fit
+from chaffinch_operator.canary.report import fit
 from chaffinch_operator.errors import Conflict, NotFound, Unavailable
 from chaffinch_operator.kube import CANARYROLLOUTS, Kube
+from chaffinch_operator.schema import compact
 from chaffinch_operator.webhook import Alert
 
 Object = Mapping[str, Any]

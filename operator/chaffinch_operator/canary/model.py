@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from chaffinch_operator.canary.model_analysis import Alerts, Analysis
-from chaffinch_operator.canary.schema import Duration, Hostname, Label, Model, Name, cel
+from chaffinch_operator.schema import Duration, Hostname, Label, Model, Name, cel
 
 
 class TargetRef(Model):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from chaffinch_operator.canary.model_gates import Gate
-from chaffinch_operator.canary.schema import Decimal, Duration, Model, Name, cel
+from chaffinch_operator.schema import Decimal, Duration, Model, Name, cel
 
 _OWN_HEADERS = ("authorization", "content-length", "content-type", "host", "transfer-encoding")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chaffinch_operator.canary.schema import Decimal, Duration, Label, Model, Query, cel
+from chaffinch_operator.schema import Decimal, Duration, Label, Model, Query, cel
 
 
 class RatioSource(Model):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from chaffinch_operator.canary import clock
 from chaffinch_operator.canary.model import CanaryRolloutSpec, Step
 from chaffinch_operator.canary.reasons import Action
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sizing import weight_at
 from chaffinch_operator.canary.status import CanaryRolloutStatus
+from chaffinch_operator.schema import seconds
 
 _DEFAULT_MIN_DURATION = "2m"
 _MOST = 0.99

@@ -16,12 +16,12 @@ from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_operator.canary.intake import Reading, UnusableError
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Reason
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Blocker, GateReading, IntervalReading
 from chaffinch_operator.canary.sources import Buckets, Classes, Native, Pair, Source
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.ports.prometheus import BadQuery, Prometheus, ProviderUnreachable
 from chaffinch_operator.ports.queries import Selector, Track, millis, plain
+from chaffinch_operator.schema import seconds
 
 T = TypeVar("T")
 MOST_PER_PASS = 20

@@ -36,7 +36,6 @@ from chaffinch_operator.canary.observe import observe
 from chaffinch_operator.canary.plan import Operation, finished, plan
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason
 from chaffinch_operator.canary.report import Happening, RolloutSample, happening, invalid, report, sample
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Blocker, Snapshot
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.canary.status import CanaryRolloutStatus
@@ -46,6 +45,7 @@ from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.credentials import Credentials, CredentialsError
 from chaffinch_operator.ports.prometheus import Prometheus
+from chaffinch_operator.schema import seconds
 
 _RECENT = timedelta(minutes=10)
 """An Event of an older decision is not written any more: people saw its outcome."""

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from chaffinch_operator import conditions
 from chaffinch_operator.canary import clock
@@ -12,7 +12,8 @@ from chaffinch_operator.canary.flow import Context, blocked
 from chaffinch_operator.canary.forecast import deadline, too_slow
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.canary.snapshot import Blocker
-from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, Condition, GateStatus
+from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, GateStatus
+from chaffinch_operator.schema import Condition, compact
 
 _PHASES = {
     Action.IDLE: "Idle",
@@ -158,20 +159,6 @@ def sample(c: Context) -> RolloutSample:
     """What metrics show."""
     gates = tuple((g.name, float(g.log_e_harm), float(g.log_e_safe)) for g in c.status.gates if g.log_e_harm)
     return RolloutSample(c.snap.namespace, c.snap.name, _phase(c), c.status.weight.applied, c.status.step.index, gates)
-
-
-def compact(status: CanaryRolloutStatus) -> dict[str, Any]:
-    """The status as JSON, without what is empty."""
-    pruned = _prune(status.model_dump(by_alias=True, mode="json"))
-    return pruned if isinstance(pruned, dict) else {}
-
-
-def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, dict):
-        return {k: p for k, v in value.items() if (p := _prune(v)) not in (None, "", [], {})}
-    if isinstance(value, list):
-        return [_prune(v) for v in value]
-    return value
 
 
 def _phase(c: Context) -> str:

@@ -9,8 +9,8 @@ cluster per backend, whose counters show what clients saw, time-outs and refused
 from dataclasses import dataclass, replace
 
 from chaffinch_operator.canary.model_gates import Gate, LatencySource
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.ports.queries import Selector
+from chaffinch_operator.schema import seconds
 
 DEFAULT_LATENCY_THRESHOLD = "500ms"
 

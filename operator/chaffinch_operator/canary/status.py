@@ -9,31 +9,11 @@ from typing import Annotated
 from pydantic import Field
 
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
-from chaffinch_operator.canary.schema import Model
+from chaffinch_operator.schema import Condition, Model, Short, Text, Time
 
-Text = Annotated[str, Field(max_length=1024)]
-Short = Annotated[str, Field(max_length=253)]
 Number = Annotated[str, Field(max_length=32)]
-Time = Annotated[str, Field(max_length=32)]
 _BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-
-
-class Condition(Model):
-    """A Kubernetes condition (metav1.Condition)."""
-
-    type: Short
-    """Ready, Reconciling, Stalled, Progressing, HoldInstalled or OnTime."""
-    status: Short
-    """True, False or Unknown."""
-    reason: Short
-    """Why, as in lastDecision.reason."""
-    message: Annotated[str, Field(max_length=2048)]
-    """The same for people, with the numbers."""
-    last_transition_time: Time
-    """When status changed last."""
-    observed_generation: int
-    """metadata.generation that this was said about."""
 
 
 class Revision(Model):

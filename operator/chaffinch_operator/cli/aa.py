@@ -9,7 +9,6 @@ from typing import Any
 
 from chaffinch_operator.canary import calibration, csv_history, history, trials
 from chaffinch_operator.canary.gates import Kind, ResolvedGate
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Calibration
 from chaffinch_operator.canary.status import GateStatus
 from chaffinch_operator.canary.trials import Pairs, Rate, Trials
@@ -28,6 +27,7 @@ from chaffinch_operator.cli.login import prometheus_at
 from chaffinch_operator.cli.manifest import Manifest, load
 from chaffinch_operator.cli.session import Session
 from chaffinch_operator.ports.prometheus import ProviderUnreachable
+from chaffinch_operator.schema import seconds
 from chaffinch_stats.dispersion import Dispersion
 
 Document = dict[str, Any]

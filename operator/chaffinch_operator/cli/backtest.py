@@ -11,7 +11,6 @@ from chaffinch_operator.canary.backtest import Plan, Point
 from chaffinch_operator.canary.gates import Kind, ResolvedGate, resolve
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Calibration, IntervalReading
 from chaffinch_operator.cli import past_readings
 from chaffinch_operator.cli.failures import OK, DeclinedError, UsageProblemError
@@ -20,6 +19,7 @@ from chaffinch_operator.cli.manifest import Manifest, load
 from chaffinch_operator.cli.replay_document import Subject
 from chaffinch_operator.cli.replay_output import Outputs, tell_replay
 from chaffinch_operator.cli.session import Session
+from chaffinch_operator.schema import seconds
 
 _PODS = "two halves of stable's pods"
 _GIVEN = "Given on the command line"

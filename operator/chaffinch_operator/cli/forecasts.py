@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from chaffinch_operator.canary.gates import ResolvedGate, number_of_tests
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.model_analysis import GroupSequential
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sizing import weight_at
+from chaffinch_operator.schema import seconds
 from chaffinch_stats import (
     ArmCounts,
     CountGate,

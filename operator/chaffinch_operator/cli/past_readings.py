@@ -13,11 +13,11 @@ from chaffinch_operator.canary.clock import ceil_to_grid
 from chaffinch_operator.canary.csv_history import HistoryError, Recording
 from chaffinch_operator.canary.gates import ResolvedGate
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import IntervalReading
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.cli.failures import DeclinedError, UsageProblemError
 from chaffinch_operator.ports.prometheus import Prometheus
+from chaffinch_operator.schema import seconds
 
 _AT_ONCE = 8
 """Intervals that are asked side by side."""

@@ -10,7 +10,6 @@ from chaffinch_operator.canary.backtest import Plan, Point
 from chaffinch_operator.canary.gates import Kind, ResolvedGate, resolve
 from chaffinch_operator.canary.judgement import Thresholds, fresh
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.snapshot import Calibration, IntervalReading
 from chaffinch_operator.canary.status import GateStatus
 from chaffinch_operator.cli import course, past_readings
@@ -30,6 +29,7 @@ from chaffinch_operator.cli.session import Session
 from chaffinch_operator.cli.world import Gateway
 from chaffinch_operator.errors import ChaffinchError
 from chaffinch_operator.resources import EVENTS
+from chaffinch_operator.schema import seconds
 
 _ENDED = {State.AT_REST, State.ROLLED_BACK}
 

@@ -8,8 +8,9 @@ from typing import Any
 from chaffinch_operator.canary.clock import parse
 from chaffinch_operator.canary.model import CanaryRolloutSpec, Step
 from chaffinch_operator.canary.reasons import Action, Reason
-from chaffinch_operator.canary.status import CanaryRolloutStatus, Condition
+from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.cli.lenient import read
+from chaffinch_operator.schema import Condition
 
 Object = dict[str, Any]
 

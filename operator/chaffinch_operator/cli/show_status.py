@@ -11,7 +11,6 @@ from rich.text import Text
 from chaffinch_operator.canary.clock import elapsed, parse
 from chaffinch_operator.canary.model import Step
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.status import AlertStatus, Forecast, HistoryEntry, Revision
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.evidence import Thresholds, gate_views, thresholds_of
@@ -21,6 +20,7 @@ from chaffinch_operator.cli.rollout import Rollout
 from chaffinch_operator.cli.screen import UNICODE, Glyphs
 from chaffinch_operator.cli.show_gates import gate_block
 from chaffinch_operator.names import baseline_name
+from chaffinch_operator.schema import seconds
 
 _UNDER_WAY = (*IN_FLIGHT, Action.PROMOTE, Action.ROLL_BACK, Action.ABANDON)
 _WEIGHT_BAR = 40

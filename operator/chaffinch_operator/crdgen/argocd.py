@@ -16,19 +16,18 @@ def scripts_folder(kind: Kind) -> str:
     return f"{GROUP}/{kind.kind}"
 
 
-def config_map(kind: Kind, lua: Mapping[str, str]) -> dict[str, Any]:
-    """Return the patch of argocd-cm; `lua` maps paths within the kind's folder, such as health.lua, to texts."""
-    actions = {
+def config_map(scripts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the patch of argocd-cm; `scripts` maps a kind to its Lua: paths within its folder to texts."""
+    data: dict[str, str] = {}
+    for kind, lua in scripts.items():
+        data[f"resource.customizations.health.{GROUP}_{kind}"] = lua["health.lua"]
+        if "actions/discovery.lua" in lua:
+            data[f"resource.customizations.actions.{GROUP}_{kind}"] = plain_yaml(_actions(lua))
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": data}
+
+
+def _actions(lua: Mapping[str, str]) -> dict[str, Any]:
+    return {
         "discovery.lua": lua["actions/discovery.lua"],
         "definitions": [{"name": verb, "action.lua": lua[f"actions/{verb}/action.lua"]} for verb in VERBS],
-    }
-    key = f"{GROUP}_{kind.kind}"
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "argocd-cm"},
-        "data": {
-            f"resource.customizations.health.{key}": lua["health.lua"],
-            f"resource.customizations.actions.{key}": plain_yaml(actions),
-        },
     }

@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.crdgen.schema import structural, structural_status
+from chaffinch_operator.credits.model import CreditsLedgerSpec
+from chaffinch_operator.credits.status import CreditsLedgerStatus
 from chaffinch_operator.names import API_VERSION, GROUP, VERSION
+from chaffinch_operator.schema import cel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Kind:
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
     """Paths that a field selector may name."""
+    rules: tuple[tuple[str, str], ...] = ()
+    """CEL rules and messages about the whole object, such as its name."""
+    slice: str = ""
+    """Folder of its code."""
 
     @property
     def crd_name(self) -> str:
@@ -63,9 +70,36 @@ CANARY_ROLLOUT = Kind(
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
     selectable=(".spec.targetRef.name",),
+    slice="canary",
 )
 
-KINDS = (CANARY_ROLLOUT,)
+CREDITS_LEDGER = Kind(
+    kind="CreditsLedger",
+    plural="creditsledgers",
+    short="cl",
+    description="CreditsLedger is a double-entry credits ledger: an HTTP service with its database, never negative, "
+    "idempotent, and checkable by those who do not trust it.",
+    spec=CreditsLedgerSpec,
+    status=CreditsLedgerStatus,
+    columns=(
+        Column("Ready", f"{_READY}.status"),
+        Column("Reason", f"{_READY}.reason"),
+        Column("Pods", ".status.pods.ready", "integer", description="Pods of the service that are ready"),
+        Column("Endpoint", ".status.endpoint", wide=True),
+        Column("Image", ".status.image", wide=True),
+        Column("Message", f"{_READY}.message", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    rules=(
+        (
+            "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "metadata.name is the name of a Service too: up to 40 of a-z, 0-9 and -, a letter first, no - last",
+        ),
+    ),
+    slice="credits",
+)
+
+KINDS = (CANARY_ROLLOUT, CREDITS_LEDGER)
 
 
 def definition(kind: Kind) -> dict[str, Any]:
@@ -110,9 +144,11 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _root(kind: Kind) -> dict[str, Any]:
+    rules = cel(*kind.rules) if kind.rules else {}
     return {
         "description": kind.description,
         "type": "object",
+        **rules,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"description": API_VERSION, "type": "string"},

@@ -3,18 +3,28 @@
 from collections.abc import Sequence
 
 from chaffinch_operator.crdgen.markdown import table
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, USER_ROLES, Rule
+from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_RULES, USER_ROLES, Rule
 
 _INTRO = """\
 <!-- Generated from operator/chaffinch_operator/rbac.py by `python -m chaffinch_operator.crdgen`. -->
 # What the operator may do, and why
 
-No secrets, no wildcards. Install it with `manifests/base/rbac.yaml`, which is made from the same table.
+No secrets in all namespaces, no wildcards. Install it with `manifests/base/rbac.yaml`, made from the same table.
+"""
+_LEDGERS = """\
+## In namespaces with CreditsLedgers
+
+The ClusterRole `chaffinch-credits`. It is bound nowhere: who wants a ledger in a namespace binds it there.
+
+```sh
+kubectl create rolebinding chaffinch-credits -n NAMESPACE --clusterrole=chaffinch-credits \\
+  --serviceaccount=chaffinch-system:chaffinch-operator
+```
 """
 _USERS = """\
 ## Roles for people
 
-They are added to the built-in ClusterRoles, so a namespace's editors can use CanaryRollouts at once.
+They are added to the built-in ClusterRoles, so a namespace's editors can use Chaffinch's kinds at once.
 """
 
 
@@ -35,6 +45,8 @@ def page() -> str:
             _rules(CLUSTER_RULES),
             "## In its own namespace\n",
             _rules(LEASE_RULES),
+            _LEDGERS,
+            _rules(LEDGER_RULES),
             _USERS,
             table(("ClusterRole", "Added to", "May"), users),
         ]

@@ -3,10 +3,12 @@
 import ast
 import io
 import tokenize
+from collections.abc import Container
 from dataclasses import dataclass
 
-from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
+from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action
 from chaffinch_operator.crdgen.markdown import table
+from chaffinch_operator.credits import reasons as ledger
 
 _INTRO = """\
 <!-- Generated from operator/chaffinch_operator/canary/reasons.py by `python -m chaffinch_operator.crdgen`. -->
@@ -14,6 +16,13 @@ _INTRO = """\
 
 `status.lastDecision.action` says what the operator is doing, `status.lastDecision.reason` why. The same reason stands
 in the conditions, in Events and in the label `reason` of metrics. A reason is renamed only with the API version.
+"""
+_LEDGER_INTRO = """\
+<!-- Generated from operator/chaffinch_operator/credits/reasons.py by `python -m chaffinch_operator.crdgen`. -->
+# Reasons of CreditsLedger
+
+`status.lastDecision.reason` says in which state a ledger is; the same reason stands in the conditions `Ready`,
+`Reconciling` and `Stalled`, and in Events. *Stalled* reasons wait for a person.
 """
 _VERDICTS = """\
 ## Verdicts of a gate
@@ -68,23 +77,24 @@ def page(source: str) -> str:
             ],
         ),
         "## Reasons\n\n*Stalled* reasons wait for a person: `Stalled=True`.\n",
-        _reasons(constants(source, "Reason")),
+        _reasons(constants(source, "Reason"), STALLED),
         _VERDICTS,
     ]
     return "\n".join(sections).rstrip() + "\n"
 
 
-def _reasons(reasons: list[Constant]) -> str:
+def ledger_page(source: str) -> str:
+    """Return the page of CreditsLedger's reasons."""
+    return "\n".join([_LEDGER_INTRO, _reasons(constants(source, "Reason"), ledger.STALLED)]).rstrip() + "\n"
+
+
+def _reasons(reasons: list[Constant], stalled: Container[str]) -> str:
     groups = list(dict.fromkeys(reason.group for reason in reasons))
     return "\n".join(
         f"### {group[:1].upper()}{group[1:]}\n\n"
         + table(
             ("Reason", "Meaning", "Stalled"),
-            [
-                (f"`{r.value}`", r.meaning, "yes" if Reason(r.value) in STALLED else "")
-                for r in reasons
-                if r.group == group
-            ],
+            [(f"`{r.value}`", r.meaning, "yes" if r.value in stalled else "") for r in reasons if r.group == group],
         )
         for group in groups
     )

@@ -11,7 +11,7 @@ from chaffinch_operator.crdgen.schema import Schema, walk
 from chaffinch_operator.names import GROUP, VERSION
 
 _HEAD = """\
-<!-- Generated from operator/chaffinch_operator/canary/ by `python -m chaffinch_operator.crdgen`. -->
+<!-- Generated from operator/chaffinch_operator/{folder}/ by `python -m chaffinch_operator.crdgen`. -->
 # {kind}
 
 `apiVersion: {group}/{version}`, short name `{short}`, namespaced. {description}
@@ -30,7 +30,8 @@ The API server refuses an object that breaks one of these, with this message.
 def page(kind: Kind, definition: dict[str, Any]) -> str:
     """Return the page of one kind from its CustomResourceDefinition."""
     root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    parts = [_HEAD.format(kind=kind.kind, group=GROUP, version=VERSION, short=kind.short, description=kind.description)]
+    head = {"kind": kind.kind, "short": kind.short, "description": kind.description, "folder": kind.slice}
+    parts = [_HEAD.format(group=GROUP, version=VERSION, **head)]
     parts += ["## Columns of `kubectl get`\n", _columns(kind)]
     for name in ("spec", "status"):
         parts.append(f"## {name}\n\n{root['properties'][name]['description']}\n")

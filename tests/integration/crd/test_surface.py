@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.reasons import Action, Reason, Verdict
 from chaffinch_operator.canary.status import (
     ActionStatus,
     CanaryRolloutStatus,
-    Condition,
     DecisionStatus,
     Forecast,
     GateStatus,
@@ -19,9 +19,12 @@ from chaffinch_operator.canary.status import (
     Revision,
     Weight,
 )
+from chaffinch_operator.credits.model import CreditsLedgerSpec
+from chaffinch_operator.schema import Condition
 
 pytestmark = pytest.mark.apiserver
 
+MODELS: dict[str, type[BaseModel]] = {"CanaryRollout": CanaryRolloutSpec, "CreditsLedger": CreditsLedgerSpec}
 SAMPLES = sorted((Path(__file__).parents[3] / "manifests/samples").glob("*.yaml"))
 MINIMAL: dict[str, Any] = {
     "targetRef": {"name": "shop"},
@@ -186,6 +189,7 @@ def test_a_sample_is_accepted_as_it_is(sample: Path, kubectl: Any) -> None:
 def test_a_sample_means_the_same_to_the_operator(sample: Path, kubectl: Any) -> None:
     """The operator's model reads what the server stored, and loses nothing of it."""
     documents = yaml.safe_load_all(sample.read_text())
-    rollout = next(document for document in documents if document["kind"] == "CanaryRollout")
-    live = kubectl.json("create", "--dry-run=server", "-f", "-", given=rollout)["spec"]
-    assert CanaryRolloutSpec.model_validate(live).model_dump(mode="json", by_alias=True, exclude_none=True) == live
+    ours = next(document for document in documents if document["kind"] in MODELS)
+    live = kubectl.json("create", "--dry-run=server", "-f", "-", given=ours)["spec"]
+    model = MODELS[ours["kind"]]
+    assert model.model_validate(live).model_dump(mode="json", by_alias=True, exclude_none=True) == live

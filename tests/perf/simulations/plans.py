@@ -15,9 +15,9 @@ import numpy as np
 
 from chaffinch_operator.canary.gates import resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.cli.forecasts import GOOD, GateTraffic, Question, setting
+from chaffinch_operator.schema import seconds
 from chaffinch_stats import group_sequential, harm_threshold, safe_threshold
 from chaffinch_stats.counts import ArmCounts, CountGate, Interval
 from chaffinch_stats.group_sequential import GroupEvidence, GroupGate, Outcome

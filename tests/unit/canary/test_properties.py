@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from chaffinch_operator.canary.plan import Apply, Delete, Isolate, Unisolate, Unpause
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Action, Reason, Verdict
-from chaffinch_operator.canary.report import LIMIT_BYTES, compact, size
+from chaffinch_operator.canary.report import LIMIT_BYTES, size
 from chaffinch_operator.canary.status import AlertStatus, CanaryRolloutStatus, StepStatus
+from chaffinch_operator.schema import compact
 from unit.canary.builders import ERRORS, RESTARTS, Scene, digest, first_sight, moment, replica_set, rev, scene, stamp
 
 Change = Callable[[Scene], Scene]

@@ -9,25 +9,16 @@ import pytest
 
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason, Verdict
 from chaffinch_operator.canary.record import followed
-from chaffinch_operator.canary.report import (
-    LIMIT_BYTES,
-    compact,
-    fit,
-    happening,
-    invalid,
-    report,
-    sample,
-    size,
-)
+from chaffinch_operator.canary.report import LIMIT_BYTES, fit, happening, invalid, report, sample, size
 from chaffinch_operator.canary.status import (
     ActionStatus,
     CanaryRolloutStatus,
-    Condition,
     Counts,
     Forecast,
     GateStatus,
     HistoryEntry,
 )
+from chaffinch_operator.schema import Condition, compact
 from unit.canary.builders import ERRORS, NOW, Scene, first_sight, scene, stamp
 
 LONG = "ü" * 3000

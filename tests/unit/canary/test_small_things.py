@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chaffinch_operator.canary import clock, revision
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sizing import canary_replicas, first_weight, weight_at
+from chaffinch_operator.schema import seconds
 from unit.canary.builders import SPEC, merged, template
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

@@ -29,7 +29,7 @@ from chaffinch_operator.canary.plan import (
 )
 from chaffinch_operator.canary.readings import due
 from chaffinch_operator.canary.reasons import Action, Reason
-from chaffinch_operator.canary.report import LIMIT_BYTES, compact, report, size
+from chaffinch_operator.canary.report import LIMIT_BYTES, report, size
 from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.canary.snapshot import (
     ArmReading,
@@ -42,6 +42,7 @@ from chaffinch_operator.canary.snapshot import (
 )
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.names import LABEL_TRACK
+from chaffinch_operator.schema import compact
 from unit.canary.builders import NAMING, SPEC, digest, moment, replica_set, rev, scene, template
 
 VERSIONS = {digest(v): v for v in ("v0", "v1", "v2", "v3", "v4")}

@@ -16,13 +16,13 @@ from chaffinch_operator.canary.backtest import Plan
 from chaffinch_operator.canary.gates import resolve
 from chaffinch_operator.canary.judgement import Thresholds
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.report import compact
 from chaffinch_operator.canary.snapshot import ArmReading, GateReading, IntervalReading
 from chaffinch_operator.canary.status import CanaryRolloutStatus
 from chaffinch_operator.cli import past_readings
 from chaffinch_operator.cli.course import Change, changes, settled, weight_at
 from chaffinch_operator.errors import Refused
 from chaffinch_operator.resources import EVENTS
+from chaffinch_operator.schema import compact
 from support.fake_prometheus import EMPTY, Answer, FakePrometheus, Labels, Reply, counters, vector
 from unit.cli import builders
 from unit.cli.conftest import Run

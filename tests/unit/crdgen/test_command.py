@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chaffinch_operator.crdgen.__main__ import main
+from chaffinch_operator.crdgen.crd import KINDS
 from chaffinch_operator.crdgen.files import generated
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +17,8 @@ GENERATED = generated(ROOT)
 def checkout(tmp_path: Path) -> Path:
     """A checkout with the sources that generation reads, and nothing generated."""
     (tmp_path / "pyproject.toml").touch()
-    for name in ("operator/chaffinch_operator/canary/reasons.py", "manifests/argocd/chaffinch.dev"):
+    reasons = [f"operator/chaffinch_operator/{kind.slice}/reasons.py" for kind in KINDS]
+    for name in (*reasons, "manifests/argocd/chaffinch.dev"):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)

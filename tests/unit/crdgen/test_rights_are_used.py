@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chaffinch_operator import resources
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES
+from chaffinch_operator.credits.apply import RESOURCES
+from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_RULES, Rule
 from chaffinch_operator.resources import Resource
 
 Right = tuple[str, str, str]
@@ -25,7 +26,8 @@ VERBS = {
 """Method of Kube -> verbs it needs; server-side apply creates what is not there."""
 CONSTANTS = {name: value for name, value in vars(resources).items() if isinstance(value, Resource)}
 
-BY_KOPF = {("chaffinch.dev", "canaryrollouts", verb) for verb in ("list", "watch", "patch")} | {
+KINDS = ("canaryrollouts", "creditsledgers")
+BY_KOPF = {("chaffinch.dev", kind, verb) for kind in KINDS for verb in ("list", "watch", "patch")} | {
     ("apps", "deployments", verb) for verb in ("list", "watch")
 }
 """Its watches, and the finalizer."""
@@ -44,8 +46,10 @@ BY_VARIABLE = {
     )
 }
 """Children in canary/apply.py and policies in canary/hold_keeper.py, whose kind is data."""
-AS_OWNER = {("chaffinch.dev", "canaryrollouts/finalizers", "update")}
+AS_OWNER = {("chaffinch.dev", f"{kind}/finalizers", "update") for kind in KINDS}
 """Where OwnerReferencesPermissionEnforcement is on."""
+DELETED = ("Secret", "Job", "HorizontalPodAutoscaler")
+"""What plans of ledgers delete."""
 BY_OWNERS = {("", "secrets", "get")}
 """Never granted by us: who owns a Secret that a rollout names lets the operator read that one."""
 
@@ -73,17 +77,32 @@ def calls(source: str) -> Iterator[Right]:
 
 def test_rights_and_calls_are_the_same() -> None:
     """Every call is allowed, and every right is used; Secrets are read by leave of their owners only."""
-    sources = [path for path in PACKAGE.rglob("*.py") if not {"cli", "crdgen"} & set(path.relative_to(PACKAGE).parts)]
-    called = {right for path in sources for right in calls(path.read_text())}
-    granted = {
-        (rule.group, resource, verb)
-        for rule in (*CLUSTER_RULES, *LEASE_RULES)
-        for resource in rule.resources
-        for verb in rule.verbs
-    }
-    needed = called | BY_KOPF | BY_VARIABLE | AS_OWNER
-    assert granted == needed - BY_OWNERS
+    called = {right for path in sources() if "credits" not in path.parts for right in calls(path.read_text())}
+    own = {right for path in sources() if "credits" in path.parts for right in calls(path.read_text())}
+    needed = called | {right for right in own if right[0] == "chaffinch.dev"} | BY_KOPF | BY_VARIABLE | AS_OWNER
+    assert granted(*CLUSTER_RULES, *LEASE_RULES) == needed - BY_OWNERS
     assert needed >= BY_OWNERS
+
+
+def test_rights_for_ledgers_are_what_their_operations_need() -> None:
+    """Every kind is looked at and applied; only Secrets, Jobs and autoscalers are ever deleted."""
+    own = {right for path in sources() if "credits" in path.parts for right in calls(path.read_text())}
+    children = {(kind.group, kind.plural) for kind in RESOURCES.values()}
+    applied = {(*child, verb) for child in children for verb in ("create", "patch")}
+    looked = {(*child, "get") for child in children - {("batch", "jobs")}}
+    deleted = {(RESOURCES[kind].group, RESOURCES[kind].plural, "delete") for kind in DELETED}
+    needed = {right for right in own if right[0] != "chaffinch.dev"} | applied | looked | deleted
+    assert granted(*LEDGER_RULES) == needed
+
+
+def sources() -> list[Path]:
+    """Code that runs in the operator."""
+    return [path for path in PACKAGE.rglob("*.py") if not {"cli", "crdgen"} & set(path.relative_to(PACKAGE).parts)]
+
+
+def granted(*rules: Rule) -> set[Right]:
+    """What rules grant."""
+    return {(rule.group, resource, verb) for rule in rules for resource in rule.resources for verb in rule.verbs}
 
 
 def test_a_call_is_found_with_its_subresource() -> None:

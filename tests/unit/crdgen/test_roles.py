@@ -8,7 +8,8 @@ import yaml
 
 from chaffinch_operator import rbac
 from chaffinch_operator.canary import hold
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, USER_ROLES, Rule
+from chaffinch_operator.credits.decide import RIGHTS
+from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_ROLE, LEDGER_RULES, USER_ROLES, Rule
 from chaffinch_operator.settings import Settings
 
 BASE = Path(__file__).parents[3] / "manifests/base"
@@ -43,11 +44,26 @@ def stated(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, str]]:
     }
 
 
-@pytest.mark.parametrize(("kind", "rules"), [("ClusterRole", CLUSTER_RULES), ("Role", LEASE_RULES)])
-def test_the_manifest_grants_what_the_table_says(kind: str, rules: tuple[Rule, ...]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "rules"),
+    [
+        ("ClusterRole", "chaffinch-operator", CLUSTER_RULES),
+        ("Role", "chaffinch-operator", LEASE_RULES),
+        ("ClusterRole", LEDGER_ROLE, LEDGER_RULES),
+    ],
+)
+def test_the_manifest_grants_what_the_table_says(kind: str, name: str, rules: tuple[Rule, ...]) -> None:
     """No more, no less."""
-    (role,) = [item for item in documents("rbac.yaml") if item["kind"] == kind]
-    assert granted(role) == stated(rules)
+    found = {(item["kind"], item["metadata"]["name"]): item for item in documents("rbac.yaml")}
+    assert granted(found[kind, name]) == stated(rules)
+    assert sum("rules" in item for item in found.values()) == 3
+
+
+def test_the_rights_for_ledgers_are_bound_nowhere() -> None:
+    """They hold Secrets: only who owns a namespace gives them there."""
+    bound = [item["roleRef"]["name"] for item in documents("rbac.yaml") if "roleRef" in item]
+    assert bound == ["chaffinch-operator", "chaffinch-operator"]
+    assert LEDGER_ROLE == RIGHTS
 
 
 @pytest.mark.parametrize("role", USER_ROLES, ids=lambda role: role.name)
@@ -63,13 +79,17 @@ def test_no_rule_is_a_wildcard(rule: Rule) -> None:
     assert "*" not in {rule.group, *rule.resources, *rule.verbs}
 
 
-def test_nothing_reads_secrets_or_escalates() -> None:
-    """No secrets, and no verb or resource by which rights beget rights."""
-    assert not {"secrets", "serviceaccounts", "roles", "clusterroles"} & {r for rule in ALL for r in rule.resources}
-    assert not {"bind", "escalate", "impersonate"} & {verb for rule in ALL for verb in rule.verbs}
+def test_nothing_reads_secrets_everywhere_or_escalates() -> None:
+    """No secrets but where their owner says so, and no verb or resource by which rights beget rights."""
+    everything = (*ALL, *LEDGER_RULES)
+    assert "secrets" not in {resource for rule in ALL for resource in rule.resources}
+    assert not {"serviceaccounts", "roles", "clusterroles"} & {r for rule in everything for r in rule.resources}
+    assert not {"bind", "escalate", "impersonate"} & {verb for rule in everything for verb in rule.verbs}
 
 
-@pytest.mark.parametrize("rule", [*CLUSTER_RULES, *LEASE_RULES], ids=lambda rule: ",".join(rule.resources))
+@pytest.mark.parametrize(
+    "rule", [*CLUSTER_RULES, *LEASE_RULES, *LEDGER_RULES], ids=lambda rule: ",".join(rule.resources)
+)
 def test_every_right_has_a_reason(rule: Rule) -> None:
     """A right that nobody can explain is removed."""
     assert rule.why

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import SchemaError
 
-from chaffinch_operator.canary.schema import Model, cel
 from chaffinch_operator.crdgen.schema import NotStructural, structural, structural_status, walk
+from chaffinch_operator.schema import Model, cel
 
 Short = Annotated[str, Field(max_length=8)]
 

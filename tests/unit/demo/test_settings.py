@@ -4,8 +4,8 @@ import pytest
 
 from chaffinch_operator.canary.gates import resolve
 from chaffinch_operator.canary.model import CanaryRolloutSpec
-from chaffinch_operator.canary.schema import seconds
 from chaffinch_operator.canary.sources import Naming
+from chaffinch_operator.schema import seconds
 from chaffinch_stats import requests_to_pass
 from demo.scenario import FIRST, RELEASES, version
 from demo.settings import Settings, SettingsError

@@ -44,6 +44,16 @@ VIOLATIONS = {
         "chaffinch_operator.canary.apply",
         "chaffinch_operator.canary.observe is not allowed to import chaffinch_operator.canary.apply",
     ),
+    "what is to be done for a ledger depends on how it is written": (
+        f"{OPERATOR}/credits/decide.py",
+        "chaffinch_operator.credits.plan",
+        "chaffinch_operator.credits.decide is not allowed to import chaffinch_operator.credits.plan",
+    ),
+    "one slice knows another": (
+        f"{OPERATOR}/credits/plan.py",
+        "chaffinch_operator.canary.reasons",
+        "chaffinch_operator.credits is not allowed to import chaffinch_operator.canary",
+    ),
     "a decision reads the clock": (
         f"{OPERATOR}/canary/flow.py",
         "time",

@@ -1,0 +1,323 @@
+"""The objects of one ledger, as they are applied. Pure: spec and names in, plain dicts out."""
+
+import hashlib
+import json
+from typing import Any
+
+from chaffinch_operator.credits.model import CreditsLedgerSpec, SecretKeyRef
+from chaffinch_operator.credits.snapshot import Snapshot
+from chaffinch_operator.names import (
+    API_VERSION,
+    GROUP,
+    LABEL_LEDGER,
+    LABEL_MANAGED_BY,
+    LABEL_NAME,
+    MANAGED_BY,
+    child_name,
+    label_value,
+)
+
+Object = dict[str, Any]
+LABEL_COMPONENT = f"{GROUP}/component"
+"""On pods: service, migration or database."""
+API_PORT, ADMIN_PORT, POSTGRES_PORT = 8080, 9090, 5432
+SECRETS_FOLDER = "/etc/chaffinch-credits"
+DEFAULT_REPLICAS = 3
+_USER = 65532
+_PRE_STOP_SECONDS, _GRACE_SECONDS = 5, 40
+_PROGRESS_SECONDS = 180
+
+
+def postgres_name(ledger: str) -> str:
+    """Name of the managed database's StatefulSet, Service and Secret."""
+    return child_name(ledger, "postgres")
+
+
+def tls_name(ledger: str) -> str:
+    """Name of the Secret with the certificates."""
+    return child_name(ledger, "tls")
+
+
+def authority_name(ledger: str) -> str:
+    """Name of the Secret with the key of the ledger's own authority, which no pod mounts."""
+    return child_name(ledger, "authority")
+
+
+def client_name(ledger: str) -> str:
+    """Name of the Secret with a certificate for clients."""
+    return child_name(ledger, "client")
+
+
+def keys_name(ledger: str) -> str:
+    """Name of the Secret with the API key that was made."""
+    return child_name(ledger, "keys")
+
+
+def audit_name(ledger: str) -> str:
+    """Name of the Secret with the signing key that was made."""
+    return child_name(ledger, "audit")
+
+
+def migration_name(spec: CreditsLedgerSpec, snap: Snapshot) -> str:
+    """Name of the migration Job: another version, database or list of assets is another Job."""
+    dsn, key = dsn_ref(spec, snap.name), [a.model_dump() for a in spec.assets]
+    text = json.dumps([snap.image, dsn.model_dump(), key], sort_keys=True)
+    return child_name(snap.name, f"migrate-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
+
+
+def dsn_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
+    """Where the address of the database is kept."""
+    if spec.database.external is not None:
+        return spec.database.external.dsn_secret_ref
+    return SecretKeyRef(name=postgres_name(ledger), key="dsn")
+
+
+def key_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
+    """Where the signing key is kept."""
+    return spec.audit.signing_key_secret_ref or SecretKeyRef(name=audit_name(ledger), key="key.pem")
+
+
+def keys_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
+    """Where the file of API keys is kept."""
+    return spec.access.api_keys_secret_ref or SecretKeyRef(name=keys_name(ledger), key="keys.json")
+
+
+def made_once(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
+    """Names of the Secrets that are made once and never changed, and that outlive the ledger unless it says Delete."""
+    found = [postgres_name(ledger)] if spec.database.managed is not None else []
+    found += [audit_name(ledger)] if spec.audit.signing_key_secret_ref is None else []
+    return found + ([keys_name(ledger)] if spec.access.api_keys_secret_ref is None else [])
+
+
+def certificate_secrets(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
+    """Names of the Secrets with certificates."""
+    if spec.tls is None:
+        return []
+    client = [client_name(ledger)] if spec.tls.mode == "Mutual" else []
+    return [authority_name(ledger), tls_name(ledger), *client]
+
+
+def endpoint(spec: CreditsLedgerSpec, namespace: str, ledger: str) -> str:
+    """Base address of the API within the cluster."""
+    return f"{'https' if spec.tls else 'http'}://{ledger}.{namespace}.svc"
+
+
+def origin(namespace: str, ledger: str) -> str:
+    """Name of the signing key and of the trees."""
+    return f"{ledger}.{namespace}"
+
+
+def metadata(snap: Snapshot, name: str, *, owned: bool = True) -> Object:
+    """Metadata of a child; what must outlive its CreditsLedger has no owner."""
+    found: Object = {"name": name, "namespace": snap.namespace, "labels": labels(snap.name, name)}
+    if owned:
+        found["ownerReferences"] = [
+            {
+                "apiVersion": API_VERSION,
+                "kind": "CreditsLedger",
+                "name": snap.name,
+                "uid": snap.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+    return found
+
+
+def labels(ledger: str, name: str) -> dict[str, str]:
+    """Labels of a child."""
+    return {LABEL_MANAGED_BY: MANAGED_BY, LABEL_NAME: label_value(name), LABEL_LEDGER: label_value(ledger)}
+
+
+def selector(ledger: str, component: str) -> dict[str, str]:
+    """What tells the pods of one component."""
+    return {LABEL_LEDGER: label_value(ledger), LABEL_COMPONENT: component}
+
+
+def deployment(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
+    """The service. Pods are replaced when a Secret that they read once has changed."""
+    chosen = selector(snap.name, "service")
+    pod = _pod(spec, snap, [_serve(spec, snap)])
+    pod["terminationGracePeriodSeconds"] = _GRACE_SECONDS
+    pod["topologySpreadConstraints"] = [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": chosen},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+    template = {
+        "metadata": {
+            "labels": {**labels(snap.name, snap.name), **chosen},
+            "annotations": {f"{GROUP}/secrets": snap.secrets_digest},
+        },
+        "spec": pod,
+    }
+    body: Object = {
+        "selector": {"matchLabels": chosen},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "progressDeadlineSeconds": _PROGRESS_SECONDS,
+        "revisionHistoryLimit": 3,
+        "template": template,
+    }
+    body["replicas"] = _replicas(spec, snap)
+    return {"metadata": metadata(snap, snap.name), "spec": body}
+
+
+def _replicas(spec: CreditsLedgerSpec, snap: Snapshot) -> int:
+    """With an autoscaler, what it has set: a field that is not applied any more would fall back to its default, 1."""
+    if spec.autoscaling is None:
+        return spec.replicas or DEFAULT_REPLICAS
+    return min(max(snap.service.wanted, spec.autoscaling.min_replicas), spec.autoscaling.max_replicas)
+
+
+def job(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
+    """The migration, then the ledger and its assets."""
+    assets = [part for asset in spec.assets for part in ("--asset", f"{asset.code}={asset.scale}")]
+    pod = _pod(spec, snap, [_container(spec, snap, "ensure", ["ensure", snap.name, *assets])])
+    pod["initContainers"] = [_container(spec, snap, "migrate", ["migrate"])]
+    pod["restartPolicy"] = "Never"
+    name = migration_name(spec, snap)
+    template = {"metadata": {"labels": {**labels(snap.name, name), **selector(snap.name, "migration")}}, "spec": pod}
+    return {
+        "metadata": metadata(snap, name),
+        "spec": {"backoffLimit": 6, "activeDeadlineSeconds": 3600, "template": template},
+    }
+
+
+def service(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
+    """The address of the API."""
+    ports = [{"name": "api", "port": 443 if spec.tls else 80, "targetPort": "api", "protocol": "TCP"}]
+    return {"metadata": metadata(snap, snap.name), "spec": {"selector": selector(snap.name, "service"), "ports": ports}}
+
+
+def disruption_budget(snap: Snapshot) -> Object:
+    """One pod at a time goes when nodes are drained."""
+    chosen = {"matchLabels": selector(snap.name, "service")}
+    return {"metadata": metadata(snap, snap.name), "spec": {"maxUnavailable": 1, "selector": chosen}}
+
+
+def autoscaler(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
+    """Pods by CPU: up at once, down slowly. The spec must have autoscaling."""
+    assert spec.autoscaling is not None
+    wanted = spec.autoscaling
+    target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_percent}
+    return {
+        "metadata": metadata(snap, snap.name),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": snap.name},
+            "minReplicas": wanted.min_replicas,
+            "maxReplicas": wanted.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "behavior": {
+                "scaleUp": {"stabilizationWindowSeconds": 0},
+                "scaleDown": {"stabilizationWindowSeconds": 300},
+            },
+        },
+    }
+
+
+def _serve(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
+    container = _container(spec, snap, "credits", ["serve"])
+    container["ports"] = [
+        {"name": "api", "containerPort": API_PORT},
+        {"name": "admin", "containerPort": ADMIN_PORT},
+    ]
+    # endpoints take a moment to leave; until then the pod goes on serving
+    container["lifecycle"] = {"preStop": {"sleep": {"seconds": _PRE_STOP_SECONDS}}}
+    for probe, path, period, failures in (
+        ("startupProbe", "/healthz", 1, 60),
+        ("livenessProbe", "/healthz", 10, 3),
+        ("readinessProbe", "/readyz", 2, 2),
+    ):
+        container[probe] = {
+            "httpGet": {"path": path, "port": "admin"},
+            "periodSeconds": period,
+            "failureThreshold": failures,
+        }
+    return container
+
+
+def _container(spec: CreditsLedgerSpec, snap: Snapshot, name: str, arguments: list[str]) -> Object:
+    env = {
+        "DSN_FILE": f"{SECRETS_FOLDER}/dsn/dsn",
+        "KEY_FILE": f"{SECRETS_FOLDER}/key/key.pem",
+        "API_KEYS_FILE": f"{SECRETS_FOLDER}/keys/keys",
+        "ORIGIN": origin(snap.namespace, snap.name),
+        "HOST": "0.0.0.0",  # noqa: S104 - within its pod
+        "PORT": str(API_PORT),
+        "ADMIN_PORT": str(ADMIN_PORT),
+    }
+    if spec.tls is not None:
+        env |= {"TLS_CERT_FILE": f"{SECRETS_FOLDER}/tls/tls.crt", "TLS_KEY_FILE": f"{SECRETS_FOLDER}/tls/tls.key"}
+        if spec.tls.mode == "Mutual":
+            env["TLS_CLIENT_CA_FILE"] = f"{SECRETS_FOLDER}/tls/ca.crt"
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - an emptyDir of the pod's own
+    mounts += [
+        {"name": volume["name"], "mountPath": f"{SECRETS_FOLDER}/{volume['name']}", "readOnly": True}  # type: ignore[dict-item]
+        for volume in _secret_volumes(spec, snap)
+    ]
+    return {
+        "name": name,
+        "image": snap.image,
+        "args": arguments,
+        "command": ["python", "-m", "chaffinch_credits"],
+        "env": [{"name": f"CHAFFINCH_CREDITS_{key}", "value": value} for key, value in env.items()],
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": restricted(),
+        "volumeMounts": mounts,
+    }
+
+
+def restricted() -> Object:
+    """Security context of a container under the Pod Security standard `restricted`."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def pod_security(user: int) -> Object:
+    """Security context of a pod under the Pod Security standard `restricted`."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _pod(spec: CreditsLedgerSpec, snap: Snapshot, containers: list[Object]) -> Object:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(_USER),
+        "containers": containers,
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(spec, snap)],
+    }
+
+
+def _secret_volumes(spec: CreditsLedgerSpec, snap: Snapshot) -> list[Object]:
+    dsn, key, keys = dsn_ref(spec, snap.name), key_ref(spec, snap.name), keys_ref(spec, snap.name)
+    chosen = [
+        ("dsn", dsn.name, [(dsn.key, "dsn")]),
+        ("key", key.name, [(key.key, "key.pem")]),
+        ("keys", keys.name, [(keys.key, "keys")]),
+    ]
+    if spec.tls is not None:
+        chosen.append(("tls", tls_name(snap.name), [(k, k) for k in ("tls.crt", "tls.key", "ca.crt")]))
+    return [
+        {
+            "name": volume,
+            "secret": {
+                "secretName": secret,
+                "defaultMode": 0o440,
+                "items": [{"key": key, "path": path} for key, path in items],
+            },
+        }
+        for volume, secret, items in chosen
+    ]

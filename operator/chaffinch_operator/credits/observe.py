@@ -1,0 +1,187 @@
+"""I/O: look at everything that a ledger consists of, and build the frozen Snapshot."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from chaffinch_operator.credits import certificates, objects, secrets_made
+from chaffinch_operator.credits.apply import RESOURCES
+from chaffinch_operator.credits.decide import Decision, Stage, references
+from chaffinch_operator.credits.model import CreditsLedgerSpec
+from chaffinch_operator.credits.plan import desired
+from chaffinch_operator.credits.reasons import Reason
+from chaffinch_operator.credits.snapshot import Found, JobState, Pods, Snapshot, Validity
+from chaffinch_operator.errors import Refused
+from chaffinch_operator.kube import Kube, Object
+from chaffinch_operator.names import ANNOTATION_DIGEST, LABEL_LEDGER, LABEL_MANAGED_BY, MANAGED_BY, label_value
+from chaffinch_operator.resources import AUTOSCALERS, JOBS, SECRETS
+from chaffinch_operator.settings import Settings
+
+Data = Mapping[str, bytes]
+_FORBIDDEN = 403
+
+
+def empty(body: Mapping[str, Any], settings: Settings) -> Snapshot:
+    """What is known without a look: the object itself and the settings."""
+    meta = body["metadata"]
+    return Snapshot(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta["generation"],
+        image=settings.credits_image,
+        postgres_image=settings.postgres_image,
+        operator_namespace=settings.namespace,
+        operator_account=settings.service_account,
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+async def observe(kube: Kube, bare: Snapshot, spec: CreditsLedgerSpec) -> Snapshot:
+    """One look. What the operator may not read is a state of the ledger, not an error."""
+    try:
+        secrets = await _secrets(kube, spec, bare)
+        children = await _children(kube, spec, bare)
+    except Refused as refusal:
+        if refusal.status != _FORBIDDEN:
+            raise
+        return _with(bare, rights_missing=refusal.message)
+    return _snapshot(spec, bare, secrets, children)
+
+
+async def _secrets(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict[str, Object]:
+    names = {ref.name for _, ref in references(spec)} | set(_made(spec, bare.name))
+    found = await asyncio.gather(*(kube.get(SECRETS, name, bare.namespace) for name in sorted(names)))
+    return {secret["metadata"]["name"]: secret for secret in found if secret is not None}
+
+
+async def _children(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict[tuple[str, str], Object]:
+    """Objects of the names we need, and what an earlier spec may have left."""
+    everything = Decision(Stage.SERVE, Reason.SERVING, "")
+    wanted = [(kind, body["metadata"]["name"]) for kind, body in desired(spec, bare, everything) if kind != "Job"]
+    names = sorted({*wanted, (AUTOSCALERS.kind, bare.name)})
+    labels = f"{LABEL_LEDGER}={label_value(bare.name)}"
+    jobs = await kube.list(JOBS, bare.namespace, labels=labels)
+    found = await asyncio.gather(*(kube.get(RESOURCES[kind], name, bare.namespace) for kind, name in names))
+    there = {key: body for key, body in zip(names, found, strict=True) if body is not None}
+    return there | {(JOBS.kind, job["metadata"]["name"]): job for job in jobs}
+
+
+def _snapshot(
+    spec: CreditsLedgerSpec, bare: Snapshot, secrets: dict[str, Object], children: dict[tuple[str, str], Object]
+) -> Snapshot:
+    data = {name: _data(secret) for name, secret in secrets.items()}
+    ours = set(_made(spec, bare.name))
+    known = {**children, **{(SECRETS.kind, name): secret for name, secret in secrets.items() if name in ours}}
+    dsn, signing = objects.dsn_ref(spec, bare.name), objects.key_ref(spec, bare.name)
+    pem = data.get(signing.name, {}).get(signing.key)
+    address = data.get(dsn.name, {}).get(dsn.key)
+    origin = objects.origin(bare.namespace, bare.name)
+    return _with(
+        bare,
+        secrets={name: frozenset(found) for name, found in data.items()},
+        objects={key: _found(body, bare) for key, body in known.items()},
+        job=_job(children.get((JOBS.kind, objects.migration_name(spec, bare)))),
+        database=_stateful(children.get(("StatefulSet", objects.postgres_name(bare.name)))),
+        service=_deployed(children.get(("Deployment", bare.name))),
+        secrets_digest=_digest(spec, bare.name, data),
+        database_ports=secrets_made.ports(address.decode(errors="replace")) if address else bare.database_ports,
+        verifier_key="" if pem is None else secrets_made.verifier_key(pem, origin),
+        certificate=_certificate(spec, bare, data),
+        authority=_validity(data.get(objects.authority_name(bare.name), {})),
+    )
+
+
+def _with(snap: Snapshot, **changes: Any) -> Snapshot:  # noqa: ANN401 - fields of Snapshot
+    return Snapshot(**{name: getattr(snap, name) for name in snap.__slots__} | changes)
+
+
+def _made(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
+    return [*objects.made_once(spec, ledger), *objects.certificate_secrets(spec, ledger)]
+
+
+def _data(secret: Object) -> Data:
+    found: dict[str, bytes] = {}
+    for key, value in (secret.get("data") or {}).items():
+        try:
+            found[key] = base64.b64decode(value, validate=True)
+        except binascii.Error:
+            continue
+    return found
+
+
+def _found(body: Object, snap: Snapshot) -> Found:
+    meta = body["metadata"]
+    labels = meta.get("labels") or {}
+    marked = labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_LEDGER) == label_value(snap.name)
+    owners = {owner["uid"] for owner in meta.get("ownerReferences") or ()}
+    ours = marked and owners <= {snap.uid} and "deletionTimestamp" not in meta
+    return Found((meta.get("annotations") or {}).get(ANNOTATION_DIGEST, ""), ours)
+
+
+def _job(job: Object | None) -> JobState:
+    if job is None:
+        return JobState.ABSENT
+    reached = {c["type"] for c in (job.get("status") or {}).get("conditions") or () if c.get("status") == "True"}
+    if "Complete" in reached:
+        return JobState.SUCCEEDED
+    return JobState.FAILED if "Failed" in reached else JobState.RUNNING
+
+
+def _stateful(found: Object | None) -> Pods:
+    if found is None:
+        return Pods()
+    status = found.get("status") or {}
+    return Pods(int(found["spec"].get("replicas", 1)), int(status.get("readyReplicas", 0)), _seen(found))
+
+
+def _deployed(found: Object | None) -> Pods:
+    if found is None:
+        return Pods()
+    status, wanted = found.get("status") or {}, int(found["spec"].get("replicas", 1))
+    counts = [int(status.get(key, 0)) for key in ("replicas", "updatedReplicas")]
+    stuck = [
+        str(c.get("message", ""))
+        for c in status.get("conditions") or ()
+        if c["type"] == "Progressing" and c["status"] == "False"
+    ]
+    current = _seen(found) and counts == [wanted, wanted]
+    return Pods(wanted, int(status.get("availableReplicas", 0)), current, stuck[0] if stuck and _seen(found) else "")
+
+
+def _seen(found: Object) -> bool:
+    return int((found.get("status") or {}).get("observedGeneration", 0)) >= int(found["metadata"]["generation"])
+
+
+def _digest(spec: CreditsLedgerSpec, ledger: str, data: Mapping[str, Data]) -> str:
+    """Of what the service reads once; it has the signing key in it, so nothing can be guessed from it."""
+    dsn, key = objects.dsn_ref(spec, ledger), objects.key_ref(spec, ledger)
+    parts = [(dsn.name, dsn.key), (key.name, key.key)]
+    if spec.tls is not None:
+        parts += [(objects.tls_name(ledger), item) for item in ("tls.crt", "tls.key", "ca.crt")]
+    total = hashlib.sha256()
+    for name, item in parts:
+        total.update(hashlib.sha256(data.get(name, {}).get(item, b"")).digest())
+    return total.hexdigest()[:16]
+
+
+def _certificate(spec: CreditsLedgerSpec, snap: Snapshot, data: Mapping[str, Data]) -> Validity | None:
+    """The service's, where everything that belongs to it is there, too."""
+    if any(name not in data for name in objects.certificate_secrets(spec, snap.name)):
+        return None
+    shown = data.get(objects.tls_name(snap.name), {})
+    valid = _validity(shown)
+    if valid is None or "ca.crt" not in shown or "tls.key" not in shown:
+        return None
+    wanted = certificates.service_hosts(snap.name, snap.namespace)
+    return valid if certificates.hosts_of(shown["tls.crt"]) >= set(wanted) else None
+
+
+def _validity(secret: Data) -> Validity | None:
+    try:
+        return Validity(*certificates.validity(secret["tls.crt"]))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,146 @@
+"""From the decision to the writes it takes; none where the world is as it should be. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chaffinch_operator.credits import objects, policies, postgres
+from chaffinch_operator.credits.decide import Decision, Stage
+from chaffinch_operator.credits.model import CreditsLedgerSpec
+from chaffinch_operator.credits.objects import Object
+from chaffinch_operator.credits.snapshot import Snapshot
+from chaffinch_operator.names import ANNOTATION_DIGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply."""
+
+    kind: str
+    body: Object
+
+
+class Secret(StrEnum):
+    """What is made once and kept: others know it, the volume its password, auditors the key's public half."""
+
+    PASSWORD = "password"  # noqa: S105 - a kind of Secret
+    SIGNING_KEY = "signing key"
+    API_KEY = "API key"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSecret:
+    """Make a Secret unless it is there."""
+
+    what: Secret
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCertificates:
+    """Make or renew the certificates, with the authority's own where that is due."""
+
+    renew_authority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object of ours."""
+
+    kind: str
+    name: str
+
+
+Operation = Apply | MakeSecret | MakeCertificates | Delete
+
+
+def plan(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision, now: datetime) -> list[Operation]:
+    """What has to be written, in this order."""
+    if decision.stage is Stage.REMOVE:
+        return list(_removal(spec, snap))
+    if decision.stage is Stage.NOTHING:
+        return []
+    made = list(_made(spec, snap, decision, now))
+    # pods are replaced by what is in Secrets: not before those are as they should be
+    late = {"Deployment"} if made else set()
+    scaled = spec.autoscaling is not None
+    wanted = [
+        (kind, _noted(body, "replicas" if scaled and kind == "Deployment" else ""))
+        for kind, body in desired(spec, snap, decision)
+        if kind not in late
+    ]
+    return [
+        *made,
+        *(Apply(kind, body) for kind, body in wanted if _differs(snap, kind, body)),
+        *_left_over(spec, snap, decision),
+    ]
+
+
+def desired(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> Iterator[tuple[str, Object]]:
+    """Objects of the decision's stage but Secrets, in the order of their needs: migration before service."""
+    for body in policies.network_policies(spec, snap):
+        yield "NetworkPolicy", body
+    if spec.database.managed is not None:
+        yield "Service", postgres.service(snap)
+        yield "StatefulSet", postgres.stateful_set(spec, snap)
+    if decision.stage >= Stage.MIGRATE:
+        yield "Job", objects.job(spec, snap)
+    if decision.stage >= Stage.SERVE:
+        yield "Service", objects.service(spec, snap)
+        yield "Deployment", objects.deployment(spec, snap)
+        yield "PodDisruptionBudget", objects.disruption_budget(snap)
+        if spec.autoscaling is not None:
+            yield "HorizontalPodAutoscaler", objects.autoscaler(spec, snap)
+
+
+def digest(body: Object, ignored: str = "") -> str:
+    """Digest of an object as we build it, but for one field of its spec."""
+    seen = {**body, "spec": {field: value for field, value in body["spec"].items() if field != ignored}}
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _noted(body: Object, ignored: str) -> Object:
+    """With its digest. What another has to say about is not counted as a difference."""
+    return {**body, "metadata": {**body["metadata"], "annotations": {ANNOTATION_DIGEST: digest(body, ignored)}}}
+
+
+def _differs(snap: Snapshot, kind: str, body: Object) -> bool:
+    found = snap.objects.get((kind, body["metadata"]["name"]))
+    if found is not None and kind == "Job":
+        return False  # a Job's template cannot be changed; another version has a Job of another name
+    return found is None or found.digest != body["metadata"]["annotations"][ANNOTATION_DIGEST]
+
+
+def _made(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision, now: datetime) -> Iterator[Operation]:
+    kinds = {
+        objects.postgres_name(snap.name): Secret.PASSWORD,
+        objects.audit_name(snap.name): Secret.SIGNING_KEY,
+        objects.keys_name(snap.name): Secret.API_KEY,
+    }
+    for name in objects.made_once(spec, snap.name):
+        if name not in snap.secrets:
+            yield MakeSecret(kinds[name], name)
+    if decision.renew:
+        yield MakeCertificates(renew_authority=snap.authority is not None and snap.authority.due(now))
+
+
+def _left_over(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> Iterator[Operation]:
+    """What an earlier spec or version needed; only once the present one is in place."""
+    if decision.stage is not Stage.SERVE:
+        return
+    wanted = {(kind, body["metadata"]["name"]) for kind, body in desired(spec, snap, decision)}
+    for kind, name in snap.objects:
+        if kind in {"Job", "HorizontalPodAutoscaler"} and (kind, name) not in wanted:
+            yield Delete(kind, name)
+
+
+def _removal(spec: CreditsLedgerSpec, snap: Snapshot) -> Iterator[Operation]:
+    """Children go by their owner references; what has no owner stays unless the spec says Delete."""
+    if spec.deletion_policy == "Retain":
+        return
+    for name in objects.made_once(spec, snap.name):
+        if name in snap.secrets:
+            yield Delete("Secret", name)

@@ -1,0 +1,79 @@
+"""What a pass sees of the world: frozen values, no behaviour beyond looking things up. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """How far the migration of the wanted version is."""
+
+    ABSENT = "Absent"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of a name that we need: the digest we noted on it, and whether it is ours."""
+
+    digest: str = ""
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods of a workload. current: the controller has seen the last change, and no older pod is left."""
+
+    wanted: int = 0
+    ready: int = 0
+    current: bool = False
+    stuck: str = ""
+    """Why the controller has given up on the present version; empty while it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """First and last moment of a certificate."""
+
+    since: datetime
+    until: datetime
+
+    def due(self, now: datetime) -> bool:
+        """Whether it is to be renewed: a third of its life or less is left."""
+        return now >= self.since + (self.until - self.since) * 2 / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    image: str
+    """Image that is to serve: the operator's own, so that both are of one version."""
+    postgres_image: str = ""
+    operator_namespace: str = "chaffinch-system"
+    operator_account: str = "chaffinch-operator"
+    deleting: bool = False
+    secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Keys of each Secret that exists, among those that the spec names or that we make."""
+    objects: Mapping[tuple[str, str], Found] = field(default_factory=dict)
+    """By kind and name."""
+    job: JobState = JobState.ABSENT
+    database: Pods = Pods()
+    service: Pods = Pods()
+    secrets_digest: str = ""
+    """Digest of what pods read once from Secrets."""
+    rights_missing: str = ""
+    """What the API server refused to let us read, in its words; empty when nothing."""
+    database_ports: tuple[int, ...] = (5432,)
+    verifier_key: str | None = ""
+    """Public half of the signing key as auditors need it; empty while there is none, None when it is no Ed25519 key."""
+    certificate: Validity | None = None
+    """None where there is none, or not for the wanted names."""
+    authority: Validity | None = None
