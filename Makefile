@@ -34,9 +34,11 @@ help:  ## Show this text
 		'PYTEST' 'more options for pytest, such as PYTEST="-k rollback -x"'
 
 ##@ See it
-.PHONY: demo demo-down
+.PHONY: demo demo-credits demo-down
 demo: venv  ## The tour: a good version is promoted, a bad one is rolled back
 	cd tests && ../$(BIN)/python -m demo up
+demo-credits: venv  ## The tour of a ledger: transfers, holds, grants, proofs; then somebody tampers, and is found out
+	cd tests && ../$(BIN)/python -m demo.ledger
 demo-down: venv  ## Remove what the tour made, and its cluster
 	cd tests && ../$(BIN)/python -m demo down
 
