@@ -1,4 +1,4 @@
-"""The command chaffinch-shadow: analyze, and plan."""
+"""The command chaffinch-shadow: analyze and plan here; what runs in a cluster is in `commands`."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from chaffinch_shadow import commands
 from chaffinch_shadow.analysis.analyse import Analysis, analyse_cells, analyse_rows
 from chaffinch_shadow.analysis.question import DEFAULT_GUARDRAILS, LOST_DETECTIONS, Aim, Design, Guardrail, Question
 from chaffinch_shadow.document import document
@@ -219,6 +220,9 @@ def _one_of(allowed: tuple[str, ...], given: str, option: str) -> None:
 def _fail(message: str) -> NoReturn:
     typer.echo(f"chaffinch-shadow: {message}", err=True)
     raise typer.Exit(_USAGE)
+
+
+commands.register(app)
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from fractions import Fraction
 from chaffinch_shadow.collect.labels import LabelReport
 from chaffinch_shadow.collect.tally import Tally
 from chaffinch_shadow.collect.words import Drop
+from chaffinch_stats.paired import NotAvailable
+from chaffinch_stats.paired.chi_square import sample_ratio
 
 LEAST = Fraction(999, 1000)
 """Share of the copies below which nothing is concluded."""
@@ -83,3 +85,31 @@ def damage(coverage: Coverage, labels: LabelReport, least: Fraction = LEAST) -> 
         )
         found.append(Damage("LabelsOnlyForDetections", message))
     return tuple(found)
+
+
+RATIO_ALPHA = 0.001
+"""Usual level of a sample-ratio test (Fabijan et al. 2019)."""
+
+
+def ratio_p(coverage: Coverage, requests: int, share: Fraction) -> float | None:
+    """Return the p-value of "this share of the requests was copied", by chi-square; None where all are to be copied."""
+    copied = _copied(coverage)
+    if share == 1 or copied > requests:
+        return None
+    test = sample_ratio((copied, requests - copied), (float(share), float(1 - share)))
+    return None if isinstance(test, NotAvailable) else test.p
+
+
+def ratio_damage(coverage: Coverage, requests: int, share: Fraction, least: Fraction = LEAST) -> tuple[Damage, ...]:
+    """Return what is wrong if the copies are not the share of the requests that they should be."""
+    copied, p = _copied(coverage), ratio_p(coverage, requests, share)
+    if copied <= requests and (copied >= least * requests if p is None else p > RATIO_ALPHA):
+        return ()
+    message = f"{copied:,} of {requests:,} requests were copied where {float(share):.0%} were asked for"
+    why = "copies are lost before they arrive, or the numbers are of another time"
+    return (Damage("MirrorRatio", f"{message}: {why}."),)
+
+
+def _copied(coverage: Coverage) -> int:
+    """Return the copies that arrived, each request once."""
+    return coverage.received - coverage.by_reason.get(Drop.DUPLICATE, 0)

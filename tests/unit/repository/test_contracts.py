@@ -111,6 +111,11 @@ VIOLATIONS = {
         "time",
         "chaffinch_shadow.collect is not allowed to import time",
     ),
+    "the database of samples knows HTTP": (
+        f"{SHADOW}/store/reads.py",
+        "chaffinch_shadow.api.views",
+        "chaffinch_shadow.store is not allowed to import chaffinch_shadow.api",
+    ),
     "the shadow service reads what it shows": (
         f"{SHADOW}/render.py",
         "chaffinch_shadow.readers.tables",

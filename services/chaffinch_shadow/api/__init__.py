@@ -1,0 +1,1 @@
+"""HTTP: what is known of the evaluation, and labels."""

@@ -1,0 +1,1 @@
+"""Requests from files, sent to both versions by one worker a shard."""

@@ -1,0 +1,1 @@
+"""Asking the versions: bounded in time, in bytes and in number."""

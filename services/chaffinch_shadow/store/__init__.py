@@ -1,0 +1,1 @@
+"""Samples, states of shards and labels in PostgreSQL."""

@@ -1,0 +1,14 @@
+"""The schema of the shadow service."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from chaffinch_runtime.migrations import Schema
+
+
+def _folder() -> Path:
+    packed = Path(str(files("chaffinch_shadow"))) / "migrations"
+    return packed if packed.is_dir() else Path(__file__).parents[3] / "migrations" / "shadow"
+
+
+SCHEMA = Schema(_folder(), "chaffinch-shadow migrate")
