@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from integration.core.processes import Process
 from support.counters import Series
 
 Object = dict[str, Any]
+Names = Set[tuple[str, str]]
+"""Namespaces and names."""
 PER_NAMESPACE = 20
 AT_ONCE = 32
 INTERVAL_SECONDS = 60
@@ -154,21 +156,30 @@ async def promote(kube: Kube, shops: list[Shop]) -> None:
     await each(shops, lambda s: kube.patch(CANARYROLLOUTS, s.name, s.namespace, patch))
 
 
-async def count(kube: Kube, accept: Callable[[Object], bool]) -> int:
-    """How many rollouts have a status that is accepted."""
-    return sum(1 for one in await kube.list(CANARYROLLOUTS) if accept(one.get("status") or {}))
+def names(shops: Iterable[Shop]) -> Names:
+    """Of some shops."""
+    return {(shop.namespace, shop.name) for shop in shops}
 
 
-async def intervals_counted(kube: Kube) -> int:
-    """How many intervals since the epoch all rollouts together have counted: its growth is what they counted."""
-    found = await kube.list(CANARYROLLOUTS)
+def _among(found: Iterable[Object], wanted: Names | None) -> Iterator[Object]:
+    return (one for one in found if wanted is None or (one["metadata"]["namespace"], one["metadata"]["name"]) in wanted)
+
+
+async def count(kube: Kube, accept: Callable[[Object], bool], wanted: Names | None = None) -> int:
+    """How many rollouts have a status that is accepted; among all, or among some by namespace and name."""
+    return sum(1 for one in _among(await kube.list(CANARYROLLOUTS), wanted) if accept(one.get("status") or {}))
+
+
+async def intervals_counted(kube: Kube, wanted: Names) -> int:
+    """How many intervals since the epoch some rollouts together have counted: its growth is what they counted."""
+    found = _among(await kube.list(CANARYROLLOUTS), wanted)
     ends = (clock.parse((one.get("status") or {}).get("intervalEnd", "")) for one in found)
     return sum(int(end.timestamp()) // INTERVAL_SECONDS for end in ends if end)
 
 
-async def routes_at(kube: Kube, weight: int) -> int:
-    """How many routes give the canary so much."""
-    found = await kube.list(HTTPROUTES)
+async def routes_at(kube: Kube, weight: int, wanted: Names) -> int:
+    """How many routes of some rollouts give the canary so much."""
+    found = _among(await kube.list(HTTPROUTES), wanted)
     backends = [r["spec"]["rules"][0]["backendRefs"] for r in found]
     return sum(1 for refs in backends if len(refs) > 1 and refs[1]["weight"] == weight)
 
