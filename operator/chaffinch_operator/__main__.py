@@ -151,7 +151,9 @@ async def _wait_for_crds(kube: Kube, health: Health) -> None:
             missing = [kind.name for kind in _KINDS if not await kube.serves(kind)]
             if not missing:
                 return health.ready("crds")
-            health.not_ready("crds", f"{' and '.join(missing)} not served: kubectl apply --server-side -k crds/")
+            verb = "is" if len(missing) == 1 else "are"
+            why = f"{' and '.join(missing)} {verb} not served: kubectl apply --server-side -k crds/"
+            health.not_ready("crds", why)
         except ChaffinchError as error:
             health.not_ready("crds", str(error))
         await asyncio.sleep(CRD_RETRY_SECONDS)
