@@ -17,13 +17,16 @@ from chaffinch_credits.api import views
 from chaffinch_credits.api.bodies import ledger_name, read_assets
 from chaffinch_credits.api.keys import BadKeysError, Keys
 from chaffinch_credits.api.problems import Problem
-from chaffinch_credits.api.serve import Ports, Tls
+from chaffinch_credits.api.serve import Ports
 from chaffinch_credits.api.serve import serve as serve_until_told
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
-from chaffinch_credits.store import ledgers, reads, role, schema, trail
+from chaffinch_credits.store import ledgers, reads, role, trail
 from chaffinch_credits.store.ledgers import LedgerView
+from chaffinch_credits.store.schema import SCHEMA
+from chaffinch_runtime.listening import Tls
+from chaffinch_runtime.migrations import SchemaError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A double-entry credits ledger that can be checked.")
 Dsn = Annotated[
@@ -126,7 +129,7 @@ def migrate(
     async def run() -> int:
         connection = await asyncpg.connect(found)
         try:
-            reached = await schema.migrate(connection)
+            reached = await SCHEMA.migrate(connection)
             if service_role:
                 await role.grant(connection, service_role)
             await trail.as_role(connection, "migrate", f"schema {reached}")
@@ -264,7 +267,7 @@ def _signer(key_file: Path, origin: str) -> Signer:
 def _run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the work gives
     try:
         return uvloop.run(work)
-    except (schema.SchemaError, role.RoleError, OSError, asyncpg.PostgresError) as problem:
+    except (SchemaError, role.RoleError, OSError, asyncpg.PostgresError) as problem:
         _fail(str(problem))
 
 

@@ -19,10 +19,11 @@ from chaffinch_credits.api.trail import Trail
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
 from chaffinch_credits.ledger.entries import Reply
-from chaffinch_credits.store import ledgers, schema
+from chaffinch_credits.store import ledgers
 from chaffinch_credits.store.connection import AWAY, Connection
 from chaffinch_credits.store.engine import Engine
 from chaffinch_credits.store.ledgers import LedgerView
+from chaffinch_credits.store.schema import SCHEMA
 from chaffinch_credits.store.sealer import Sealer
 from chaffinch_credits.store.trail import Event
 
@@ -128,7 +129,7 @@ class Service:
     async def __aenter__(self) -> Self:
         self.pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=_READERS, command_timeout=10)
         async with self.pool.acquire() as connection:
-            await schema.require_current(connection)
+            await SCHEMA.require_current(connection)
         self.trail.note(Event("service", "start", "", "done", ""))
         self._trail_task = asyncio.create_task(self._keep_trail())
         return self

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from chaffinch_credits.store.schema import migrate
+from chaffinch_credits.store.schema import SCHEMA
 from support import postgres
 from support.postgres import Postgres
 
@@ -41,7 +41,7 @@ async def tables(server: Postgres) -> AsyncIterator[str]:
     own = f"{server.dsn}&search_path={name}"
     connection = await asyncpg.connect(own)
     await connection.execute(f"CREATE SCHEMA {name}")
-    await migrate(connection)
+    await SCHEMA.migrate(connection)
     await connection.close()
     yield own
     admin = await asyncpg.connect(server.dsn)
