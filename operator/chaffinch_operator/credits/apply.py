@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from chaffinch_operator.children.owner import Object
+from chaffinch_operator.children.passwords import password
+from chaffinch_operator.children.writes import Apply, Delete
 from chaffinch_operator.credits import certificates, objects, secrets_made
 from chaffinch_operator.credits.model import CreditsLedgerSpec
-from chaffinch_operator.credits.objects import Object
-from chaffinch_operator.credits.plan import Apply, Delete, MakeCertificates, MakeSecret, Operation, Secret
+from chaffinch_operator.credits.plan import MakeCertificates, MakeSecret, Operation, Secret
 from chaffinch_operator.credits.snapshot import Snapshot
 from chaffinch_operator.credits.status import CreditsLedgerStatus
 from chaffinch_operator.kube import Kube
@@ -67,7 +69,7 @@ async def carry_out(
 
 
 _MAKERS: dict[Secret, Callable[[str, Snapshot], secrets_made.Texts]] = {
-    Secret.PASSWORD: lambda name, snap: secrets_made.password(f"{name}.{snap.namespace}.svc"),
+    Secret.PASSWORD: lambda name, snap: password(f"{name}.{snap.namespace}.svc", objects.ROLE),
     Secret.SIGNING_KEY: lambda *_: secrets_made.signing_key(),
     Secret.API_KEY: lambda *_: secrets_made.api_key(),
 }

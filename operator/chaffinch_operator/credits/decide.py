@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
-from chaffinch_operator.credits.model import CreditsLedgerSpec, SecretKeyRef
+from chaffinch_operator.children.database import SecretKeyRef
+from chaffinch_operator.children.seen import JobState
+from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.objects import key_ref, made_once, migration_name
 from chaffinch_operator.credits.reasons import Reason
-from chaffinch_operator.credits.snapshot import JobState, Snapshot
+from chaffinch_operator.credits.snapshot import Snapshot
 
 RIGHTS = "chaffinch-credits"
 """ClusterRole that people bind in the namespaces of their ledgers; said in `rbac` too."""

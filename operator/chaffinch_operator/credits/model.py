@@ -4,11 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chaffinch_operator.schema import Label, Model, Name, cel
+from chaffinch_operator.children.database import Database, SecretKeyRef
+from chaffinch_operator.schema import Label, Model, cel
 
 Code = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z][A-Z0-9_]*$")]
-SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
-Storage = Annotated[str, Field(max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 
 
 class Asset(Model):
@@ -35,53 +34,6 @@ class Autoscaling(Model):
     """Pods at most."""
     target_cpu_percent: Annotated[int, Field(ge=1, le=100, alias="targetCPUPercent")] = 70
     """Share of the requested CPU that is aimed at."""
-
-
-class SecretKeyRef(Model):
-    """One key of a Secret in the same namespace."""
-
-    name: Name
-    """Name of the Secret."""
-    key: SecretKey
-    """Key in the Secret."""
-
-
-class ManagedDatabase(Model):
-    """One PostgreSQL that the operator runs; its volume outlives the pod."""
-
-    storage: Storage = "10Gi"
-    """Size of the volume."""
-
-
-class ExternalDatabase(Model):
-    """A PostgreSQL that somebody else runs."""
-
-    dsn_secret_ref: SecretKeyRef
-    """Where to connect, as postgresql://user:password@host/database."""
-
-
-class Database(Model):
-    """Where the ledger is kept: exactly one way."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            (
-                "has(self.managed) != has(self.external)",
-                "set exactly one of database.managed and database.external",
-            ),
-            (
-                "has(self.managed) == has(oldSelf.managed)",
-                "the kind of database cannot be changed: make another CreditsLedger and move the data to it",
-            ),
-            (
-                "!has(self.managed) || !has(oldSelf.managed) || self.managed.storage == oldSelf.managed.storage",
-                "database.managed.storage cannot be changed: enlarge the PersistentVolumeClaim instead",
-            ),
-        )
-    )
-
-    managed: ManagedDatabase | None = None
-    external: ExternalDatabase | None = None
 
 
 class Tls(Model):

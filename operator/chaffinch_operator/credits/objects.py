@@ -2,35 +2,27 @@
 
 import hashlib
 import json
-from typing import Any
 
-from chaffinch_operator.credits.model import CreditsLedgerSpec, SecretKeyRef
+from chaffinch_operator.children import postgres
+from chaffinch_operator.children.database import SecretKeyRef
+from chaffinch_operator.children.owner import Object, Owner
+from chaffinch_operator.children.pods import pod_security, restricted, secret_volume
+from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.snapshot import Snapshot
-from chaffinch_operator.names import (
-    API_VERSION,
-    GROUP,
-    LABEL_LEDGER,
-    LABEL_MANAGED_BY,
-    LABEL_NAME,
-    MANAGED_BY,
-    child_name,
-    label_value,
-)
+from chaffinch_operator.names import GROUP, LABEL_LEDGER, child_name
 
-Object = dict[str, Any]
-LABEL_COMPONENT = f"{GROUP}/component"
-"""On pods: service, migration or database."""
-API_PORT, ADMIN_PORT, POSTGRES_PORT = 8080, 9090, 5432
+API_PORT, ADMIN_PORT = 8080, 9090
 SECRETS_FOLDER = "/etc/chaffinch-credits"
 DEFAULT_REPLICAS = 3
-_USER = 65532
+ROLE = "credits"
+"""Role and database of the service in a managed PostgreSQL."""
 _PRE_STOP_SECONDS, _GRACE_SECONDS = 5, 40
 _PROGRESS_SECONDS = 180
 
 
 def postgres_name(ledger: str) -> str:
     """Name of the managed database's StatefulSet, Service and Secret."""
-    return child_name(ledger, "postgres")
+    return postgres.name_of(ledger)
 
 
 def tls_name(ledger: str) -> str:
@@ -107,36 +99,19 @@ def origin(namespace: str, ledger: str) -> str:
     return f"{ledger}.{namespace}"
 
 
+def owner(snap: Snapshot) -> Owner:
+    """The CreditsLedger as an owner of children."""
+    return Owner("CreditsLedger", snap.name, snap.namespace, snap.uid, LABEL_LEDGER)
+
+
 def metadata(snap: Snapshot, name: str, *, owned: bool = True) -> Object:
     """Metadata of a child; what must outlive its CreditsLedger has no owner."""
-    found: Object = {"name": name, "namespace": snap.namespace, "labels": labels(snap.name, name)}
-    if owned:
-        found["ownerReferences"] = [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "CreditsLedger",
-                "name": snap.name,
-                "uid": snap.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
-    return found
-
-
-def labels(ledger: str, name: str) -> dict[str, str]:
-    """Labels of a child."""
-    return {LABEL_MANAGED_BY: MANAGED_BY, LABEL_NAME: label_value(name), LABEL_LEDGER: label_value(ledger)}
-
-
-def selector(ledger: str, component: str) -> dict[str, str]:
-    """What tells the pods of one component."""
-    return {LABEL_LEDGER: label_value(ledger), LABEL_COMPONENT: component}
+    return owner(snap).metadata(name, owned=owned)
 
 
 def deployment(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
     """The service. Pods are replaced when a Secret that they read once has changed."""
-    chosen = selector(snap.name, "service")
+    chosen = owner(snap).selector("service")
     pod = _pod(spec, snap, [_serve(spec, snap)])
     pod["terminationGracePeriodSeconds"] = _GRACE_SECONDS
     pod["topologySpreadConstraints"] = [
@@ -150,7 +125,7 @@ def deployment(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
     ]
     template = {
         "metadata": {
-            "labels": {**labels(snap.name, snap.name), **chosen},
+            "labels": {**owner(snap).labels(snap.name), **chosen},
             "annotations": {f"{GROUP}/secrets": snap.secrets_digest},
         },
         "spec": pod,
@@ -180,7 +155,7 @@ def job(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
     pod["initContainers"] = [_container(spec, snap, "migrate", ["migrate"])]
     pod["restartPolicy"] = "Never"
     name = migration_name(spec, snap)
-    template = {"metadata": {"labels": {**labels(snap.name, name), **selector(snap.name, "migration")}}, "spec": pod}
+    template = {"metadata": {"labels": {**owner(snap).labels(name), **owner(snap).selector("migration")}}, "spec": pod}
     return {
         "metadata": metadata(snap, name),
         "spec": {"backoffLimit": 6, "activeDeadlineSeconds": 3600, "template": template},
@@ -190,12 +165,15 @@ def job(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
 def service(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
     """The address of the API."""
     ports = [{"name": "api", "port": 443 if spec.tls else 80, "targetPort": "api", "protocol": "TCP"}]
-    return {"metadata": metadata(snap, snap.name), "spec": {"selector": selector(snap.name, "service"), "ports": ports}}
+    return {
+        "metadata": metadata(snap, snap.name),
+        "spec": {"selector": owner(snap).selector("service"), "ports": ports},
+    }
 
 
 def disruption_budget(snap: Snapshot) -> Object:
     """One pod at a time goes when nodes are drained."""
-    chosen = {"matchLabels": selector(snap.name, "service")}
+    chosen = {"matchLabels": owner(snap).selector("service")}
     return {"metadata": metadata(snap, snap.name), "spec": {"maxUnavailable": 1, "selector": chosen}}
 
 
@@ -271,31 +249,11 @@ def _container(spec: CreditsLedgerSpec, snap: Snapshot, name: str, arguments: li
     }
 
 
-def restricted() -> Object:
-    """Security context of a container under the Pod Security standard `restricted`."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def pod_security(user: int) -> Object:
-    """Security context of a pod under the Pod Security standard `restricted`."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": user,
-        "runAsGroup": user,
-        "fsGroup": user,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
 def _pod(spec: CreditsLedgerSpec, snap: Snapshot, containers: list[Object]) -> Object:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_security(_USER),
+        "securityContext": pod_security(),
         "containers": containers,
         "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(spec, snap)],
     }
@@ -310,14 +268,4 @@ def _secret_volumes(spec: CreditsLedgerSpec, snap: Snapshot) -> list[Object]:
     ]
     if spec.tls is not None:
         chosen.append(("tls", tls_name(snap.name), [(k, k) for k in ("tls.crt", "tls.key", "ca.crt")]))
-    return [
-        {
-            "name": volume,
-            "secret": {
-                "secretName": secret,
-                "defaultMode": 0o440,
-                "items": [{"key": key, "path": path} for key, path in items],
-            },
-        }
-        for volume, secret, items in chosen
-    ]
+    return [secret_volume(volume, secret, items) for volume, secret, items in chosen]

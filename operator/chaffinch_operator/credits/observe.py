@@ -1,26 +1,25 @@
 """I/O: look at everything that a ledger consists of, and build the frozen Snapshot."""
 
 import asyncio
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from chaffinch_operator.children import passwords, seen
+from chaffinch_operator.children.seen import Data
 from chaffinch_operator.credits import certificates, objects, secrets_made
 from chaffinch_operator.credits.apply import RESOURCES
 from chaffinch_operator.credits.decide import Decision, Stage, references
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.plan import desired
 from chaffinch_operator.credits.reasons import Reason
-from chaffinch_operator.credits.snapshot import Found, JobState, Pods, Snapshot, Validity
+from chaffinch_operator.credits.snapshot import Snapshot, Validity
 from chaffinch_operator.errors import Refused
 from chaffinch_operator.kube import Kube, Object
-from chaffinch_operator.names import ANNOTATION_DIGEST, LABEL_LEDGER, LABEL_MANAGED_BY, MANAGED_BY, label_value
+from chaffinch_operator.names import LABEL_LEDGER, label_value
 from chaffinch_operator.resources import AUTOSCALERS, JOBS, SECRETS
 from chaffinch_operator.settings import Settings
 
-Data = Mapping[str, bytes]
 _FORBIDDEN = 403
 
 
@@ -73,7 +72,7 @@ async def _children(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict
 def _snapshot(
     spec: CreditsLedgerSpec, bare: Snapshot, secrets: dict[str, Object], children: dict[tuple[str, str], Object]
 ) -> Snapshot:
-    data = {name: _data(secret) for name, secret in secrets.items()}
+    data = {name: seen.data(secret) for name, secret in secrets.items()}
     ours = set(_made(spec, bare.name))
     known = {**children, **{(SECRETS.kind, name): secret for name, secret in secrets.items() if name in ours}}
     dsn, signing = objects.dsn_ref(spec, bare.name), objects.key_ref(spec, bare.name)
@@ -83,12 +82,12 @@ def _snapshot(
     return _with(
         bare,
         secrets={name: frozenset(found) for name, found in data.items()},
-        objects={key: _found(body, bare) for key, body in known.items()},
-        job=_job(children.get((JOBS.kind, objects.migration_name(spec, bare)))),
-        database=_stateful(children.get(("StatefulSet", objects.postgres_name(bare.name)))),
-        service=_deployed(children.get(("Deployment", bare.name))),
+        objects={key: seen.found(body, objects.owner(bare)) for key, body in known.items()},
+        job=seen.job(children.get((JOBS.kind, objects.migration_name(spec, bare)))),
+        database=seen.stateful(children.get(("StatefulSet", objects.postgres_name(bare.name)))),
+        service=seen.deployed(children.get(("Deployment", bare.name))),
         secrets_digest=_digest(spec, bare.name, data),
-        database_ports=secrets_made.ports(address.decode(errors="replace")) if address else bare.database_ports,
+        database_ports=passwords.ports(address.decode(errors="replace")) if address else bare.database_ports,
         verifier_key="" if pem is None else secrets_made.verifier_key(pem, origin),
         certificate=_certificate(spec, bare, data),
         authority=_validity(data.get(objects.authority_name(bare.name), {})),
@@ -101,59 +100,6 @@ def _with(snap: Snapshot, **changes: Any) -> Snapshot:  # noqa: ANN401 - fields 
 
 def _made(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
     return [*objects.made_once(spec, ledger), *objects.certificate_secrets(spec, ledger)]
-
-
-def _data(secret: Object) -> Data:
-    found: dict[str, bytes] = {}
-    for key, value in (secret.get("data") or {}).items():
-        try:
-            found[key] = base64.b64decode(value, validate=True)
-        except binascii.Error:
-            continue
-    return found
-
-
-def _found(body: Object, snap: Snapshot) -> Found:
-    meta = body["metadata"]
-    labels = meta.get("labels") or {}
-    marked = labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_LEDGER) == label_value(snap.name)
-    owners = {owner["uid"] for owner in meta.get("ownerReferences") or ()}
-    ours = marked and owners <= {snap.uid} and "deletionTimestamp" not in meta
-    return Found((meta.get("annotations") or {}).get(ANNOTATION_DIGEST, ""), ours)
-
-
-def _job(job: Object | None) -> JobState:
-    if job is None:
-        return JobState.ABSENT
-    reached = {c["type"] for c in (job.get("status") or {}).get("conditions") or () if c.get("status") == "True"}
-    if "Complete" in reached:
-        return JobState.SUCCEEDED
-    return JobState.FAILED if "Failed" in reached else JobState.RUNNING
-
-
-def _stateful(found: Object | None) -> Pods:
-    if found is None:
-        return Pods()
-    status = found.get("status") or {}
-    return Pods(int(found["spec"].get("replicas", 1)), int(status.get("readyReplicas", 0)), _seen(found))
-
-
-def _deployed(found: Object | None) -> Pods:
-    if found is None:
-        return Pods()
-    status, wanted = found.get("status") or {}, int(found["spec"].get("replicas", 1))
-    counts = [int(status.get(key, 0)) for key in ("replicas", "updatedReplicas")]
-    stuck = [
-        str(c.get("message", ""))
-        for c in status.get("conditions") or ()
-        if c["type"] == "Progressing" and c["status"] == "False"
-    ]
-    current = _seen(found) and counts == [wanted, wanted]
-    return Pods(wanted, int(status.get("availableReplicas", 0)), current, stuck[0] if stuck and _seen(found) else "")
-
-
-def _seen(found: Object) -> bool:
-    return int((found.get("status") or {}).get("observedGeneration", 0)) >= int(found["metadata"]["generation"])
 
 
 def _digest(spec: CreditsLedgerSpec, ledger: str, data: Mapping[str, Data]) -> str:

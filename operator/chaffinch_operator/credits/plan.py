@@ -1,26 +1,17 @@
 """From the decision to the writes it takes; none where the world is as it should be. Pure."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from chaffinch_operator.credits import objects, policies, postgres
+from chaffinch_operator.children import postgres
+from chaffinch_operator.children.owner import Object
+from chaffinch_operator.children.writes import Apply, Delete, differs, noted
+from chaffinch_operator.credits import objects, policies
 from chaffinch_operator.credits.decide import Decision, Stage
 from chaffinch_operator.credits.model import CreditsLedgerSpec
-from chaffinch_operator.credits.objects import Object
 from chaffinch_operator.credits.snapshot import Snapshot
-from chaffinch_operator.names import ANNOTATION_DIGEST
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Server-side apply."""
-
-    kind: str
-    body: Object
 
 
 class Secret(StrEnum):
@@ -46,14 +37,6 @@ class MakeCertificates:
     renew_authority: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete an object of ours."""
-
-    kind: str
-    name: str
-
-
 Operation = Apply | MakeSecret | MakeCertificates | Delete
 
 
@@ -68,13 +51,13 @@ def plan(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision, now: datet
     late = {"Deployment"} if made else set()
     scaled = spec.autoscaling is not None
     wanted = [
-        (kind, _noted(body, "replicas" if scaled and kind == "Deployment" else ""))
+        (kind, noted(body, "replicas" if scaled and kind == "Deployment" else ""))
         for kind, body in desired(spec, snap, decision)
         if kind not in late
     ]
     return [
         *made,
-        *(Apply(kind, body) for kind, body in wanted if _differs(snap, kind, body)),
+        *(Apply(kind, body) for kind, body in wanted if differs(snap.objects, kind, body)),
         *_left_over(spec, snap, decision),
     ]
 
@@ -84,8 +67,10 @@ def desired(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> Iter
     for body in policies.network_policies(spec, snap):
         yield "NetworkPolicy", body
     if spec.database.managed is not None:
-        yield "Service", postgres.service(snap)
-        yield "StatefulSet", postgres.stateful_set(spec, snap)
+        yield "Service", postgres.service(objects.owner(snap))
+        storage, fate = spec.database.managed.storage, spec.deletion_policy
+        database = postgres.Postgres(snap.postgres_image, storage, objects.ROLE, fate)
+        yield "StatefulSet", postgres.stateful_set(objects.owner(snap), database)
     if decision.stage >= Stage.MIGRATE:
         yield "Job", objects.job(spec, snap)
     if decision.stage >= Stage.SERVE:
@@ -94,24 +79,6 @@ def desired(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> Iter
         yield "PodDisruptionBudget", objects.disruption_budget(snap)
         if spec.autoscaling is not None:
             yield "HorizontalPodAutoscaler", objects.autoscaler(spec, snap)
-
-
-def digest(body: Object, ignored: str = "") -> str:
-    """Digest of an object as we build it, but for one field of its spec."""
-    seen = {**body, "spec": {field: value for field, value in body["spec"].items() if field != ignored}}
-    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _noted(body: Object, ignored: str) -> Object:
-    """With its digest. What another has to say about is not counted as a difference."""
-    return {**body, "metadata": {**body["metadata"], "annotations": {ANNOTATION_DIGEST: digest(body, ignored)}}}
-
-
-def _differs(snap: Snapshot, kind: str, body: Object) -> bool:
-    found = snap.objects.get((kind, body["metadata"]["name"]))
-    if found is not None and kind == "Job":
-        return False  # a Job's template cannot be changed; another version has a Job of another name
-    return found is None or found.digest != body["metadata"]["annotations"][ANNOTATION_DIGEST]
 
 
 def _made(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision, now: datetime) -> Iterator[Operation]:

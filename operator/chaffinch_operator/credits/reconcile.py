@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chaffinch_operator.children.writes import Delete
 from chaffinch_operator.credits import decide as decisions
 from chaffinch_operator.credits.apply import carry_out, write_status
 from chaffinch_operator.credits.decide import Decision, decide
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.observe import empty, observe
-from chaffinch_operator.credits.plan import Delete, Operation, plan
+from chaffinch_operator.credits.plan import Operation, plan
 from chaffinch_operator.credits.reasons import STALLED, Reason
 from chaffinch_operator.credits.report import Happening, happening, recent, report, told
 from chaffinch_operator.credits.snapshot import Snapshot

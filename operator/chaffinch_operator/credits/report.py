@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from chaffinch_operator import conditions
+from chaffinch_operator.children.seen import JobState
 from chaffinch_operator.conditions import NewCondition, rfc3339
 from chaffinch_operator.credits import objects
 from chaffinch_operator.credits.decide import Decision, Stage
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.reasons import STALLED, Reason
-from chaffinch_operator.credits.snapshot import JobState, Snapshot
+from chaffinch_operator.credits.snapshot import Snapshot
 from chaffinch_operator.credits.status import (
     CertificateStatus,
     CreditsLedgerStatus,

@@ -1,4 +1,4 @@
-"""What is made at random for a ledger: password, API key, signing key, certificates; and what is read back from them.
+"""What is made at random for a ledger: API key, signing key, certificates; and what is read back from them.
 
 Knows no Kubernetes and reads no clock. Texts in and out are those of a Secret's `stringData`.
 """
@@ -9,7 +9,6 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,13 +25,6 @@ from chaffinch_operator.credits.certificates import Pair
 
 Texts = dict[str, str]
 _ED25519 = b"\x01"
-_POSTGRES_PORT = 5432
-
-
-def password(host: str) -> Texts:
-    """The managed database's password, and the address that has it."""
-    word = secrets.token_urlsafe(32)
-    return {"password": word, "dsn": f"postgresql://credits:{word}@{host}:{_POSTGRES_PORT}/credits"}
 
 
 def signing_key() -> Texts:
@@ -79,10 +71,3 @@ def signed(ca: Pair, name: str, hosts: Sequence[str], now: datetime, *, client: 
 def as_texts(pair: Pair) -> Texts:
     """A pair in the form of a Secret of type kubernetes.io/tls."""
     return {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
-
-
-def ports(dsn: str) -> tuple[int, ...]:
-    """Ports that an address of PostgreSQL names, which may list several hosts; its default where it names none."""
-    hosts = urlsplit(dsn.strip()).netloc.rpartition("@")[2].split(",")
-    named = [host.rpartition("]")[2].rpartition(":")[2] for host in hosts]
-    return tuple(sorted({int(port) if port.isdigit() else _POSTGRES_PORT for port in named}))

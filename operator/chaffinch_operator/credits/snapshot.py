@@ -3,35 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-
-class JobState(StrEnum):
-    """How far the migration of the wanted version is."""
-
-    ABSENT = "Absent"
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An object of a name that we need: the digest we noted on it, and whether it is ours."""
-
-    digest: str = ""
-    ours: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Pods:
-    """Pods of a workload. current: the controller has seen the last change, and no older pod is left."""
-
-    wanted: int = 0
-    ready: int = 0
-    current: bool = False
-    stuck: str = ""
-    """Why the controller has given up on the present version; empty while it has not."""
+from chaffinch_operator.children.seen import NO_PODS, Found, JobState, Pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +38,8 @@ class Snapshot:
     objects: Mapping[tuple[str, str], Found] = field(default_factory=dict)
     """By kind and name."""
     job: JobState = JobState.ABSENT
-    database: Pods = Pods()
-    service: Pods = Pods()
+    database: Pods = NO_PODS
+    service: Pods = NO_PODS
     secrets_digest: str = ""
     """Digest of what pods read once from Secrets."""
     rights_missing: str = ""

@@ -50,7 +50,7 @@ CASES = (
         spec(database={"managed": {}, "external": DSN}),
     ),
     Case(
-        "the kind of database cannot be changed: make another CreditsLedger and move the data to it",
+        "the kind of database cannot be changed: make another object and move the data to it",
         spec(),
         spec(database={"external": DSN}),
         old=spec(),

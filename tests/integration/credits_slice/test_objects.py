@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from chaffinch_operator.children.seen import JobState
+from chaffinch_operator.children.writes import Apply
 from chaffinch_operator.credits.decide import decide
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.objects import made_once
-from chaffinch_operator.credits.plan import Apply, plan
-from chaffinch_operator.credits.snapshot import JobState, Validity
+from chaffinch_operator.credits.plan import plan
+from chaffinch_operator.credits.snapshot import Validity
 from cluster.apiserver import ApiServer
 from unit.credits_slice.builders import running, snapshot, spec
 

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from chaffinch_operator.children.seen import Found, Pods
+from chaffinch_operator.children.writes import Apply, Delete
 from chaffinch_operator.credits.decide import Decision
 from chaffinch_operator.credits.model import CreditsLedgerSpec
-from chaffinch_operator.credits.plan import Apply, Delete, MakeSecret, plan
-from chaffinch_operator.credits.snapshot import Found, Pods, Snapshot
+from chaffinch_operator.credits.plan import MakeSecret, plan
+from chaffinch_operator.credits.snapshot import Snapshot
 from chaffinch_operator.names import ANNOTATION_DIGEST
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

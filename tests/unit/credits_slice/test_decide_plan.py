@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaffinch_operator.children.seen import Found, JobState, Pods
+from chaffinch_operator.children.writes import Apply, Delete
 from chaffinch_operator.credits.decide import Decision, Stage, decide, pending, renewal_due
 from chaffinch_operator.credits.model import CreditsLedgerSpec
-from chaffinch_operator.credits.plan import Apply, Delete, MakeCertificates, MakeSecret, Operation, Secret, plan
+from chaffinch_operator.credits.plan import MakeCertificates, MakeSecret, Operation, Secret, plan
 from chaffinch_operator.credits.reasons import STALLED, Reason
-from chaffinch_operator.credits.snapshot import Found, JobState, Pods, Snapshot, Validity
+from chaffinch_operator.credits.snapshot import Snapshot, Validity
 from unit.credits_slice.builders import NOW, carried_out, running, snapshot, spec
 
 EXTERNAL = {"external": {"dsnSecretRef": {"name": "pg", "key": "dsn"}}}

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from chaffinch_operator.children.seen import JobState
 from chaffinch_operator.credits import decide as decisions
 from chaffinch_operator.credits.decide import decide
 from chaffinch_operator.credits.report import happening, report, told
-from chaffinch_operator.credits.snapshot import JobState, Snapshot, Validity
+from chaffinch_operator.credits.snapshot import Snapshot, Validity
 from chaffinch_operator.credits.status import CreditsLedgerStatus
 from chaffinch_operator.schema import compact
 from unit.credits_slice.builders import NOW, running, snapshot, spec

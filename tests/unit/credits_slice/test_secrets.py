@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chaffinch_credits.api.keys import Keys, Scope
 from chaffinch_credits.audit.note import Signer, Verifier
+from chaffinch_operator.children import passwords
 from chaffinch_operator.credits import certificates, secrets_made
 from chaffinch_operator.credits.certificates import Pair
 from unit.credits_slice.test_certificates import HOSTS, files, handshake, now
@@ -40,7 +41,7 @@ def test_what_is_no_ed25519_key_has_no_verifier_key(pem: bytes) -> None:
 
 def test_the_password_is_in_the_address_and_needs_no_quoting() -> None:
     """The database's entrypoint refuses quotes, and an address must not need escapes."""
-    made = secrets_made.password("api-credits-postgres.shop.svc")
+    made = passwords.password("api-credits-postgres.shop.svc", "credits")
     parts = urlsplit(made["dsn"])
     assert (parts.username, parts.password, parts.hostname) == (
         "credits",
@@ -62,7 +63,7 @@ def test_the_password_is_in_the_address_and_needs_no_quoting() -> None:
 )
 def test_ports_are_read_from_an_address(dsn: str, ports: tuple[int, ...]) -> None:
     """With several hosts, with IPv6, and with none named."""
-    assert secrets_made.ports(dsn) == ports
+    assert passwords.ports(dsn) == ports
 
 
 @pytest.mark.parametrize("client_has_old", [True, False])
