@@ -206,6 +206,11 @@ class CountEvidence:
         sums = (0.0,) * len(place.ratios)
         return cls(place.design, _NOTHING, _NOTHING, nothing, sums, (0.0,) * ratio_curve.NODES, 0.0)
 
+    @property
+    def all_paired(self) -> bool:
+        """True when it is known at once that both arms had traffic in every interval, as is common."""
+        return self.paired.canary is self.canary and self.paired.baseline is self.baseline
+
 
 def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> CountEvidence:
     """Return the evidence after one more interval.
@@ -221,7 +226,8 @@ def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> Coun
     canary, baseline = evidence.canary + interval.canary, evidence.baseline + interval.baseline
     if not interval.informative:
         return replace(evidence, canary=canary, baseline=baseline)
-    paired, gate_sums, curve_sums = evidence.paired + interval, evidence.gate_sums, evidence.curve_sums
+    paired = Interval(canary, baseline) if evidence.all_paired else evidence.paired + interval
+    gate_sums, curve_sums = evidence.gate_sums, evidence.curve_sums
     bad, total = interval.canary.bad + interval.baseline.bad, interval.canary.total + interval.baseline.total
     if bad:
         share = interval.canary.total / total
@@ -388,7 +394,8 @@ def from_state(gate: CountGate, state: Sequence[str]) -> CountEvidence:
     width = len(place.ratios)
     counts, sums = codec.decode(_KIND, place.design, state, 8, 1 + width + ratio_curve.NODES)
     canary, baseline, paired_canary, paired_baseline = (ArmCounts(*counts[i : i + 2]) for i in range(0, 8, 2))
-    paired = Interval(paired_canary, paired_baseline)
+    whole, paired = Interval(canary, baseline), Interval(paired_canary, paired_baseline)
+    paired = whole if paired == whole else paired
     return CountEvidence(place.design, canary, baseline, paired, sums[1 : 1 + width], sums[1 + width :], sums[0])
 
 

@@ -46,21 +46,12 @@ def log_normalizers(
     total = canary_total + baseline_total
     if bad in (0, total):
         canary_bad = canary_total if bad else 0
-        return tuple(canary_bad * log(psi) for psi in odds_ratios)
-    central = bad / (total - bad)
-    base = log1p(central)
-    at_one = _log_probability(canary_total, baseline_total, bad, central, central)
-    found = []
-    for psi in odds_ratios:
-        if psi == 1.0:
-            found.append(0.0)
-            continue
-        odds = _odds(canary_total, baseline_total, bad, psi)
-        peak = _log_probability(canary_total, baseline_total, bad, psi * odds, odds)
-        canary = canary_total * (log1p(psi * odds) - base)
-        baseline = baseline_total * (log1p(odds) - base)
-        found.append(canary + baseline - bad * log(odds / central) + peak - at_one)
-    return tuple(found)
+        return tuple([canary_bad * log(psi) for psi in odds_ratios])
+    canary, baseline, events = float(canary_total), float(baseline_total), float(bad)
+    at_one = _log_coefficient(canary, baseline, events, 1.0)
+    return tuple(
+        [0.0 if psi == 1.0 else _log_coefficient(canary, baseline, events, psi) - at_one for psi in odds_ratios]
+    )
 
 
 def growth(share: float, bad_rate: float, odds_ratio: float) -> float:
@@ -78,35 +69,37 @@ def _odds(canary_total: float, baseline_total: float, bad: float, psi: float) ->
     return 2.0 * bad / (linear + root) if linear > 0.0 else (root - linear) / (2.0 * square)
 
 
-def _log_probability(
-    canary_total: int, baseline_total: int, bad: int, canary_odds: float, baseline_odds: float
-) -> float:
-    """Return log P(J = bad), J the sum of two independent binomial counts with these odds, which has that mean."""
-    p, q = canary_odds / (1.0 + canary_odds), baseline_odds / (1.0 + baseline_odds)
-    p_spread, q_spread = p / (1.0 + canary_odds), q / (1.0 + baseline_odds)
+def _log_coefficient(canary_total: float, baseline_total: float, bad: float, psi: float) -> float:
+    """Return log Z(psi): the normalizers at the odds where the mean of J is `bad`, and log P(J = bad)."""
+    odds = _odds(canary_total, baseline_total, bad, psi)
+    canary_odds = psi * odds
+    p, q = canary_odds / (1.0 + canary_odds), odds / (1.0 + odds)
+    p_spread, q_spread = p / (1.0 + canary_odds), q / (1.0 + odds)
     variance = canary_total * p_spread + baseline_total * q_spread
+    at_mean = canary_total * log1p(canary_odds) + baseline_total * log1p(odds) - bad * log(odds)
     if variance < LARGE:
-        return _on_circle((canary_total, baseline_total, bad), (p, q), (p_spread, q_spread), variance)
+        return at_mean + _on_circle((canary_total, baseline_total, bad), (p, q), (p_spread, q_spread), variance)
     share, p_skew, q_skew = canary_total * p_spread / variance, 1.0 - p - p, 1.0 - q - q
-    p_part, q_part = share * p_spread, (1.0 - share) * q_spread
-    third = share * p_skew + (1.0 - share) * q_skew  # cumulants of J over its variance
+    p_part = share * p_spread
+    q_part = q_spread - share * q_spread
+    third = q_skew + share * (p_skew - q_skew)  # cumulants of J over its variance
     fourth = 1.0 - 6.0 * (p_part + q_part)
     fifth = third - 12.0 * (p_skew * p_part + q_skew * q_part)
-    sixth = 1.0 - 30.0 * (p_part * (1.0 - 4.0 * p_spread) + q_part * (1.0 - 4.0 * q_spread))
+    sixth = 5.0 * fourth - 4.0 + 120.0 * (p_part * p_spread + q_part * q_spread)
     skew = third * third
-    second = 7.0 * third * fifth - sixth + 4.0 * fourth * fourth - 25.0 * skew * fourth + 15.0 * skew * skew
+    second = 7.0 * third * fifth - sixth + 4.0 * fourth * fourth + skew * (15.0 * skew - 25.0 * fourth)
     first = 3.0 * fourth - 5.0 * skew
-    return (first + 0.5 * second / variance) / (24.0 * variance) - 0.5 * log(_CIRCLE * variance)
+    return at_mean + (first + 0.5 * second / variance) / (24.0 * variance) - 0.5 * log(_CIRCLE * variance)
 
 
 def _on_circle(
-    totals: tuple[int, int, int], chances: tuple[float, float], spreads: tuple[float, float], variance: float
+    totals: tuple[float, float, float], chances: tuple[float, float], spreads: tuple[float, float], variance: float
 ) -> float:
-    """Return the same by the trapezoidal rule, for any variance."""
+    """Return log P(J = bad) by the trapezoidal rule, for any variance."""
     (canary_total, baseline_total, bad), (p, q) = totals, chances
     goal = _SMALLEST + 0.5 * log1p(variance)
     third = goal / 3.0
-    points = min(math.ceil(third + sqrt(third * third + 2.0 * goal * variance)), canary_total + baseline_total + 1)
+    points = min(math.ceil(third + sqrt(third * third + 2.0 * goal * variance)), int(canary_total + baseline_total) + 1)
     half_canary, half_baseline = 0.5 * canary_total, 0.5 * baseline_total
     p_square, q_square = -2.0 * spreads[0], -2.0 * spreads[1]
     atan2, total = math.atan2, 0.5

@@ -17,7 +17,7 @@ def log_mean_exp(logs: Sequence[float]) -> float:
     peak = max(logs)
     if peak == -math.inf:
         return peak
-    return peak + math.log(math.fsum(math.exp(value - peak) for value in logs) / len(logs))
+    return peak + math.log(math.fsum([math.exp(value - peak) for value in logs]) / len(logs))
 
 
 def p_from_log_e(log_peak: float) -> float:
