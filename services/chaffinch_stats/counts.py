@@ -10,7 +10,7 @@ Pure: no clock, no I/O. The evidence is a handful of sums, cheap to store, indif
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import add
 from typing import Literal
@@ -77,6 +77,8 @@ class CountGate:
         safe_grid: alternatives of safety, as ratios; those not below `margin_ratio` are left out.
         method: how harm is judged. "Poisson" for rare events; "Fisher" where more than about a tenth of the requests
             are bad: exact, on the odds ratio, `harm_ratio` at most 1; see `log_e_harm` and `method.choose`.
+        layout: where the ratios stand in the sums of evidence; follows from the rest.
+        layout: where its ratios stand in the sums of evidence; follows from the rest.
 
     Raises:
         ValueError: naming the field that is out of range.
@@ -90,6 +92,7 @@ class CountGate:
     harm_grid: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
     safe_grid: tuple[float, ...] = (1.0, 0.8, 0.5)
     method: Method = "Poisson"
+    layout: "GateLayout" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_positive(self.harm_ratio, "harm_ratio")
@@ -109,6 +112,7 @@ class CountGate:
             raise ValueError(f"method must be Poisson or Fisher, got {self.method!r}")
         if self.method == "Fisher" and self.harm_ratio > 1.0:
             raise ValueError(f"method Fisher needs a harm_ratio of at most 1, got {self.harm_ratio}: use Poisson")
+        object.__setattr__(self, "layout", _layout(self))
 
 
 def _require_grid(grid: tuple[float, ...], field: str) -> None:
@@ -141,7 +145,7 @@ class GateLayout:
 
 
 @lru_cache(maxsize=256)
-def layout(gate: CountGate) -> GateLayout:
+def _layout(gate: CountGate) -> GateLayout:
     """Return the gate's distinct ratios with their roles, and the fingerprint of its design."""
     harm = [gate.harm_ratio * multiple for multiple in gate.harm_grid]
     safe = [ratio for ratio in gate.safe_grid if ratio < gate.margin_ratio]
@@ -201,7 +205,7 @@ class CountEvidence:
     @classmethod
     def start(cls, gate: CountGate) -> "CountEvidence":
         """Return evidence of nothing: every e-value is 1."""
-        place = layout(gate)
+        place = gate.layout
         nothing = Interval(_NOTHING, _NOTHING)
         sums = (0.0,) * len(place.ratios)
         return cls(place.design, _NOTHING, _NOTHING, nothing, sums, (0.0,) * ratio_curve.NODES, 0.0)
@@ -390,7 +394,7 @@ def from_state(gate: CountGate, state: Sequence[str]) -> CountEvidence:
             under a design chosen after looking at it proves nothing.
 
     """
-    place = layout(gate)
+    place = gate.layout
     width = len(place.ratios)
     counts, sums = codec.decode(_KIND, place.design, state, 8, 1 + width + ratio_curve.NODES)
     canary, baseline, paired_canary, paired_baseline = (ArmCounts(*counts[i : i + 2]) for i in range(0, 8, 2))
@@ -400,7 +404,7 @@ def from_state(gate: CountGate, state: Sequence[str]) -> CountEvidence:
 
 
 def _layout_of(evidence: CountEvidence, gate: CountGate) -> GateLayout:
-    place = layout(gate)
+    place = gate.layout
     if evidence.design != place.design:
         raise ValueError(f"evidence of design {evidence.design} judged by a gate of design {place.design}")
     return place
