@@ -133,13 +133,11 @@ class GateLayout:
     ratios: tuple[float, ...]
     rates: int
     harm_null: int
-    harm: tuple[int, ...]
+    harm: tuple[tuple[int, float], ...]
+    """Place and log(psi/psi0) of each harm alternative."""
     safe_null: int
-    safe: tuple[int, ...]
-    harm_logs: tuple[float, ...]
-    """log(psi/psi0) of each harm alternative."""
-    safe_logs: tuple[float, ...]
-    """log(psi/psi0) of each safe ratio."""
+    safe: tuple[tuple[int, float], ...]
+    """Place and log(psi/psi0) of each safe ratio."""
     excesses: tuple[float, ...]
     """psi - 1 at the ratios of rates, then at `ratio_curve.NODE_RATIOS`."""
 
@@ -158,18 +156,14 @@ def _layout(gate: CountGate) -> GateLayout:
     def place(ratio: float) -> int:
         return len(rates) + odds.index(ratio) if fisher else rates.index(ratio)
 
-    harm_null, harm_places = place(gate.harm_ratio), tuple(map(place, harm))
-    safe_null, safe_places = rates.index(gate.margin_ratio), tuple(map(rates.index, safe))
     return GateLayout(
         codec.fingerprint((*map(float, design), "Fisher") if fisher else tuple(map(float, design))),
         rates + odds,
         len(rates),
-        harm_null,
-        harm_places,
-        safe_null,
-        safe_places,
-        tuple(math.log(ratio / gate.harm_ratio) for ratio in map(float, harm)),
-        tuple(math.log(ratio / gate.margin_ratio) for ratio in map(float, safe)),
+        place(gate.harm_ratio),
+        tuple((place(ratio), math.log(ratio / gate.harm_ratio)) for ratio in harm),
+        rates.index(gate.margin_ratio),
+        tuple((rates.index(ratio), math.log(ratio / gate.margin_ratio)) for ratio in safe),
         tuple(psi - 1.0 for psi in rates + ratio_curve.NODE_RATIOS),
     )
 
@@ -242,7 +236,7 @@ def update(evidence: CountEvidence, gate: CountGate, interval: Interval) -> Coun
                 interval.canary.total, interval.baseline.total, bad, odds
             )
         gate_sums = tuple(map(add, gate_sums, terms))
-    harm = log_mean_exp(_log_factors(paired.canary.bad, gate_sums, gate, place.harm_null, place.harm, place.harm_logs))
+    harm = log_mean_exp(_log_factors(paired.canary.bad, gate_sums, gate, place.harm_null, place.harm))
     peak = max(evidence.log_peak, harm)
     return CountEvidence(evidence.design, canary, baseline, paired, gate_sums, curve_sums, peak)
 
@@ -251,7 +245,7 @@ def log_e_harm_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ..
     """Return log E of each harm alternative, in the order of `gate.harm_grid`: shape (len(harm_grid),)."""
     place = _layout_of(evidence, gate)
     bad, sums = evidence.paired.canary.bad, evidence.gate_sums
-    return _log_factors(bad, sums, gate, place.harm_null, place.harm, place.harm_logs)
+    return _log_factors(bad, sums, gate, place.harm_null, place.harm)
 
 
 def log_e_harm(evidence: CountEvidence, gate: CountGate) -> float:
@@ -276,7 +270,7 @@ def log_e_safe_grid(evidence: CountEvidence, gate: CountGate) -> tuple[float, ..
     """Return log E of each safe ratio below the margin, in the order of `gate.safe_grid`."""
     place = _layout_of(evidence, gate)
     bad, sums = evidence.paired.canary.bad, evidence.gate_sums
-    return _log_factors(bad, sums, gate, place.safe_null, place.safe, place.safe_logs)
+    return _log_factors(bad, sums, gate, place.safe_null, place.safe)
 
 
 def log_e_safe_rate(evidence: CountEvidence, gate: CountGate) -> float | None:
@@ -305,11 +299,11 @@ def log_e_safe(evidence: CountEvidence, gate: CountGate) -> float:
 
 
 def _log_factors(
-    bad: int, sums: Sequence[float], gate: CountGate, null: int, alternatives: Sequence[int], logs: Sequence[float]
+    bad: int, sums: Sequence[float], gate: CountGate, null: int, alternatives: Sequence[tuple[int, float]]
 ) -> tuple[float, ...]:
-    """Return (x_c*log(psi/psi0) - S(psi) + S(psi0)) / phi for every alternative psi; `logs` holds log(psi/psi0)."""
+    """Return (x_c*log(psi/psi0) - S(psi) + S(psi0)) / phi; alternatives: place of psi, log(psi/psi0)."""
     at_null, dispersion = sums[null], gate.dispersion
-    return tuple([(bad * log - (sums[k] - at_null)) / dispersion for k, log in zip(alternatives, logs, strict=True)])
+    return tuple([(bad * log - (sums[k] - at_null)) / dispersion for k, log in alternatives])
 
 
 def p_value(evidence: CountEvidence) -> float:

@@ -63,7 +63,7 @@ def growth(share: float, bad_rate: float, odds_ratio: float) -> float:
 
 def _odds(canary_total: float, baseline_total: float, bad: float, psi: float) -> float:
     """Return the baseline's odds r at which both arms together expect `bad`: the positive root of a quadratic."""
-    square = psi * (canary_total + baseline_total - bad)
+    square = psi * (canary_total + baseline_total - bad)  # `_odds`, written out: calls are a tenth of the time here
     linear = canary_total * psi + baseline_total - bad * (1.0 + psi)
     root = sqrt(linear * linear + 4.0 * square * bad)
     return 2.0 * bad / (linear + root) if linear > 0.0 else (root - linear) / (2.0 * square)
@@ -71,7 +71,10 @@ def _odds(canary_total: float, baseline_total: float, bad: float, psi: float) ->
 
 def _log_coefficient(canary_total: float, baseline_total: float, bad: float, psi: float) -> float:
     """Return log Z(psi): the normalizers at the odds where the mean of J is `bad`, and log P(J = bad)."""
-    odds = _odds(canary_total, baseline_total, bad, psi)
+    square = psi * (canary_total + baseline_total - bad)  # `_odds`, written out: calls are a tenth of the time here
+    linear = canary_total * psi + baseline_total - bad - bad * psi
+    root = sqrt(linear * linear + 4.0 * square * bad)
+    odds = (bad + bad) / (linear + root) if linear > 0.0 else (root - linear) / (square + square)
     canary_odds = psi * odds
     p, q = canary_odds / (1.0 + canary_odds), odds / (1.0 + odds)
     p_spread, q_spread = p / (1.0 + canary_odds), q / (1.0 + odds)

@@ -72,7 +72,7 @@ def test_counts_are_whole_and_fit(bad: Any, total: Any, error: type[Exception], 
 def test_safe_ratios_at_or_beyond_the_margin_are_left_out() -> None:
     """A margin of 0.9 leaves 0.8 and 0.5 of the default safe grid."""
     place = CountGate(harm_ratio=0.5, margin_ratio=0.9).layout
-    assert [place.ratios[k] for k in place.safe] == [0.8, 0.5]
+    assert [place.ratios[k] for k, _ in place.safe] == [0.8, 0.5]
 
 
 def test_a_ratio_in_two_roles_is_summed_once() -> None:
