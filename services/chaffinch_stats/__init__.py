@@ -23,10 +23,10 @@ from chaffinch_stats import (
     timing,
 )
 from chaffinch_stats.combine import harm_threshold, safe_threshold
+from chaffinch_stats.count_gate import CountGate
 from chaffinch_stats.counts import (
     ArmCounts,
     CountEvidence,
-    CountGate,
     Interval,
     confidence_sequence,
     from_state,

@@ -1,7 +1,7 @@
 """How much more the counts of two equal arms differ than chance allows, from A/A history.
 
 Requests are not independent: clients retry, pods stall, minutes have moods. Then the difference of two arms has phi
-times the variance that counting explains, and evidence must be tempered by phi (`counts.CountGate.dispersion`). It is
+times the variance that counting explains, and evidence must be tempered by phi (`CountGate.dispersion`). It is
 measured before the rollout, on intervals in which both arms ran the same version, in blocks that outlast the memory of
 the noise. Estimated from the rollout's own intervals it would be too noisy, and void.
 
@@ -15,7 +15,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from chaffinch_stats.counts import ArmCounts, Interval, Method
+from chaffinch_stats.count_gate import Method
+from chaffinch_stats.counts import ArmCounts, Interval
 
 MIN_INTERVALS = 60
 """Fewer intervals with events in both arms' traffic are no history."""

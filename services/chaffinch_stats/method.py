@@ -5,7 +5,8 @@ the evidence. Chosen after seeing the canary it would be a choice between two e-
 """
 
 from chaffinch_stats.checks import require_positive
-from chaffinch_stats.counts import ArmCounts, Method
+from chaffinch_stats.count_gate import Method
+from chaffinch_stats.counts import ArmCounts
 
 FISHER_FROM = 0.1
 """Bad rate of the baseline from which the Poisson factor wastes evidence: a tenth or more of its growth."""

@@ -29,7 +29,7 @@ class RateGate:
     Attributes:
         max_ratio: objective p0 in (0, 1): the null of harm is "bad rate <= max_ratio".
         margin_ratio: above 1; the null of safety is "bad rate >= margin_rate" = min(margin_ratio*max_ratio, 0.999999).
-        dispersion: phi >= 1, tempering as in `counts.CountGate`.
+        dispersion: phi >= 1, tempering as in `CountGate`.
 
     Raises:
         ValueError: naming the field that is out of range.

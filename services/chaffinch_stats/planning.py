@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from chaffinch_stats import bernoulli, hypergeometric
 from chaffinch_stats.checks import require_closed_unit, require_open_unit, require_positive
 from chaffinch_stats.combine import harm_threshold, safe_threshold
-from chaffinch_stats.counts import SAFE_RATE_FRACTIONS, CountGate
+from chaffinch_stats.count_gate import CountGate
+from chaffinch_stats.counts import SAFE_RATE_FRACTIONS
 from chaffinch_stats.one_sample import RateGate
 
 

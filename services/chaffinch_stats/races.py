@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from chaffinch_stats import hypergeometric
 from chaffinch_stats.checks import require_closed_unit
-from chaffinch_stats.counts import SAFE_RATE_FRACTIONS, CountGate
+from chaffinch_stats.count_gate import CountGate
+from chaffinch_stats.counts import SAFE_RATE_FRACTIONS
 from chaffinch_stats.one_sample import RateGate
 
 IMPOSSIBLE = -1e9

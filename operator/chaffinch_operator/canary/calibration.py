@@ -15,7 +15,7 @@ from chaffinch_operator.canary.snapshot import Calibration
 from chaffinch_operator.canary.status import GateStatus
 from chaffinch_operator.conditions import cut
 from chaffinch_stats import dispersion, method
-from chaffinch_stats.counts import Method
+from chaffinch_stats.count_gate import Method
 
 _ENOUGH = 0.9
 """Share of minBaselineHistory in which stable must have been seen."""

@@ -14,7 +14,8 @@ from typing import Protocol
 from chaffinch_operator.canary.gates import Kind, ResolvedGate
 from chaffinch_stats import Interval, counts, dispersion
 from chaffinch_stats.binomial import clopper_pearson
-from chaffinch_stats.counts import CountEvidence, CountGate, Method
+from chaffinch_stats.count_gate import CountGate, Method
+from chaffinch_stats.counts import CountEvidence
 from chaffinch_stats.mixtures import log_mean_exp
 
 LEVEL = 0.05

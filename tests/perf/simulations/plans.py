@@ -18,8 +18,7 @@ from chaffinch_operator.canary.model import CanaryRolloutSpec
 from chaffinch_operator.canary.sources import Naming
 from chaffinch_operator.cli.forecasts import GOOD, GateTraffic, Question, setting
 from chaffinch_operator.schema import seconds
-from chaffinch_stats import group_sequential, harm_threshold, safe_threshold
-from chaffinch_stats.counts import ArmCounts, CountGate, Interval
+from chaffinch_stats import ArmCounts, CountGate, Interval, group_sequential, harm_threshold, safe_threshold
 from chaffinch_stats.group_sequential import GroupEvidence, GroupGate, Outcome
 from chaffinch_stats.one_sample import RateGate
 from perf.simulations.cells import Cell, Number
