@@ -185,9 +185,10 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
             standing = await reads.standing(connection, view.key)
             metadata = await reads.metadata(connection, view.key)
             holds = await reads.open_holds(connection, view.key)
+            lots = await reads.lots(connection, view.key)
     finally:
         await connection.close()
-    return verify(view.id, rows, blocks, notes, key, anchors, standing, metadata, holds)
+    return verify(view.id, rows, blocks, notes, key, anchors, standing, metadata, holds, lots)
 
 
 @app.command()

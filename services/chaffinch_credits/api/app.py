@@ -102,6 +102,14 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        f"{_BASE}/audit/tile/{{level}}/{{index}}",
+        queries.tile,
+        "tile",
+        "Hashes of the Merkle tree (C2SP tlog-tiles)",
+        bytes,
+    ),
+    Operation(
+        "GET",
         f"{_BASE}/audit/proofs/inclusion",
         queries.inclusion,
         "inclusion",
@@ -159,7 +167,11 @@ def _guarded(service: Service, keys: Keys | None, one: Operation) -> Route:
         service.metrics.requests.labels(one.method, one.path, str(response.status_code)).inc()
         return response
 
-    return Route(one.path.replace("{account}", "{account:path}"), counted, methods=[one.method])
+    return Route(
+        one.path.replace("{account}", "{account:path}").replace("{index}", "{index:path}"),
+        counted,
+        methods=[one.method],
+    )
 
 
 async def _answer(request: Request, service: Service, keys: Keys | None, one: Operation) -> Response:

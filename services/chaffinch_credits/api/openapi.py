@@ -28,6 +28,11 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 500, "default": 100}, "entries on a page"),
     "seq": (_NUMBER, "sequence of the entry"),
     "size": (_NUMBER, "entries that the tree has; not more than the newest checkpoint"),
+    "level": ({"type": "integer", "minimum": 0, "maximum": 5}, "height above the leaves, in tiles"),
+    "index": (
+        {"type": "string", "pattern": r"^(x[0-9]{3}/){0,5}[0-9]{3}(\.p/[1-9][0-9]{0,2})?$"},
+        "of the tile, and its width when it is not full, such as x001/234 or 000.p/7",
+    ),
     "from": (_NUMBER, "entries that the older tree has"),
 }
 """Schema and meaning of all parameters, by name."""
@@ -43,7 +48,7 @@ class Operation:
         handler: answers it.
         name: operationId.
         summary: a phrase.
-        gives: type of the answer, str for text.
+        gives: type of the answer, str for text, bytes for what is binary.
         takes: model of the body.
         query: names of query parameters, with a star when they are required.
         refers: the field of the model that the path gives instead.
@@ -141,6 +146,8 @@ def _phrase(status: int) -> str:
 
 
 def _content(gives: Any, schemas: Schema) -> Schema:  # noqa: ANN401 - a type of any kind
+    if gives is bytes:
+        return {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     if gives is str:
         return {"text/plain": {"schema": {"type": "string"}}}
     return {"application/json": {"schema": _type(gives, schemas)}}

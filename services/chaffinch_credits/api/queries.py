@@ -9,8 +9,11 @@ from starlette.responses import Response
 from chaffinch_credits.api import bodies, views, web
 from chaffinch_credits.api.problems import Problem, invalid, title_of
 from chaffinch_credits.audit.merkle import consistency_proof, inclusion_proof
+from chaffinch_credits.audit.tiles import Tile
 from chaffinch_credits.ledger.words import Outcome
 from chaffinch_credits.store import reads
+
+_FOR_EVER = "private, max-age=31536000, immutable"
 
 
 async def account(request: Request) -> Response:
@@ -73,6 +76,22 @@ async def checkpoint(request: Request) -> Response:
     if note is None:
         raise Problem(404, "no_checkpoint", "nothing is written yet")
     return Response(note, media_type="text/plain; charset=utf-8")
+
+
+async def tile(request: Request) -> Response:
+    """Hashes of the Merkle tree, as C2SP tlog-tiles has them."""
+    service, path = web.service(request), "{level}/{index}".format(**request.path_params)
+    desk = await service.desk(request.path_params["ledger"])
+    try:
+        wanted = Tile.parse(path)
+    except ValueError as problem:
+        raise invalid("index", str(problem)) from problem
+    async with service.reading() as connection:
+        try:
+            hashes = await reads.tile(connection, desk.view.key, wanted)
+        except LookupError as problem:
+            raise Problem(404, "no_tile", str(problem)) from problem
+    return Response(hashes, media_type="application/octet-stream", headers={"Cache-Control": _FOR_EVER})
 
 
 async def inclusion(request: Request) -> Response:

@@ -42,7 +42,7 @@ def _operation(title: str, one: Schema, described: Schema) -> str:
     good = sorted(status for status in one["responses"] if status.startswith("2"))
     bad = sorted(status for status in one["responses"] if not status.startswith("2"))
     gives = next(iter(one["responses"]["200"]["content"].values()))["schema"]
-    kind = gives.get("$ref", "text").rpartition("/")[2].removesuffix("Shape")
+    kind = gives.get("$ref", gives.get("format", "text")).rpartition("/")[2].removesuffix("Shape")
     return "\n".join([*lines, "", f"Answers {', '.join(good)} with {kind}; problems {', '.join(bad)}.\n"])
 
 

@@ -19,6 +19,7 @@ _DASH = "— "
 _KEY_ID_BYTES, _PUBLIC_BYTES = 4, 32
 MAX_BYTES = 1_000_000
 """A larger note is not read."""
+MOST_SIGNATURES = 100
 
 
 class BadNoteError(ValueError):
@@ -98,14 +99,9 @@ def opened(note: str, *known: Verifier) -> str:
         BadNoteError: malformed, a known key's signature that does not hold, or none by a known key.
 
     """
-    if len(note) > MAX_BYTES:
-        raise BadNoteError(f"the note is longer than {MAX_BYTES:,} characters")
-    text, parted, lines = note.rpartition("\n\n")
-    if not parted or not lines.endswith("\n") or any(c < " " and c != "\n" for c in note):
-        raise BadNoteError("a note is text, an empty line, and signature lines")
-    text += "\n"
+    text, signatures = _parts(note)
     signed = False
-    for line in lines[:-1].split("\n"):
+    for line in signatures:
         name, identity, signature = _signature(line)
         for key in known:
             if (key.name, key.id) == (name, identity):
@@ -115,6 +111,19 @@ def opened(note: str, *known: Verifier) -> str:
     if not signed:
         raise BadNoteError("the note has no signature of a known key")
     return text
+
+
+def _parts(note: str) -> tuple[str, list[str]]:
+    """The text and the signature lines."""
+    if len(note) > MAX_BYTES:
+        raise BadNoteError(f"the note is longer than {MAX_BYTES:,} characters")
+    text, parted, lines = note.rpartition("\n\n")
+    if not parted or not lines.endswith("\n") or any(c < " " and c != "\n" for c in note):
+        raise BadNoteError("a note is text, an empty line, and signature lines")
+    signatures = lines[:-1].split("\n")
+    if len(signatures) > MOST_SIGNATURES:
+        raise BadNoteError(f"the note has more than {MOST_SIGNATURES} signatures")
+    return text + "\n", signatures
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""Full tiles of the Merkle tree, 256 hashes wide (C2SP tlog-tiles, height 8), and subtrees made from them. Pure.
+"""Tiles of the Merkle tree, 256 hashes wide (C2SP tlog-tiles, height 8), and subtrees made from them. Pure.
 
 Tile (level, index) holds the hashes of the nodes of height 8 * level from number 256 * index on. What is not in a full
 tile is made from the leaves above the last full one.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from chaffinch_credits.audit.merkle import EMPTY, node
 
@@ -14,6 +16,48 @@ WIDTH = 1 << HEIGHT
 HASH = 32
 Place = tuple[int, int]
 """(level, index)."""
+
+
+_PATH = re.compile(r"(0|[1-9][0-9]?)/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+_MOST_LEVELS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile by its name. width: how many hashes it has, from 1 to WIDTH."""
+
+    level: int
+    index: int
+    width: int = WIDTH
+
+    @classmethod
+    def parse(cls, path: str) -> Self:
+        """Read `level/index[.p/width]`, the index in groups of three digits, all but the last with an x before it.
+
+        ValueError unless it is the name of a tile (C2SP tlog-tiles).
+        """
+        found = _PATH.fullmatch(path)
+        if found is None:
+            raise ValueError(f"{path!r} is no tile: write it as level/index, such as 0/x001/234 or 0/000.p/7")
+        level, index, width = int(found[1]), int(found[2].replace("x", "").replace("/", "")), int(found[3] or WIDTH)
+        made = cls(level, index, width)
+        if level >= _MOST_LEVELS or width > WIDTH or (found[3] and width == WIDTH) or made.path != path:
+            raise ValueError(f"{path!r} is no tile: a level is below {_MOST_LEVELS}, a part narrower than {WIDTH}")
+        return made
+
+    @property
+    def path(self) -> str:
+        """As it is read."""
+        groups, rest = [f"{self.index % 1000:03}"], self.index // 1000
+        while rest:
+            groups.insert(0, f"x{rest % 1000:03}")
+            rest //= 1000
+        part = f".p/{self.width}" if self.width < WIDTH else ""
+        return f"{self.level}/{'/'.join(groups)}{part}"
+
+    def within(self, size: int) -> bool:
+        """Whether the tree of `size` leaves has it."""
+        return self.index * WIDTH + self.width <= size >> (HEIGHT * self.level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 What is checked, entry by entry: gapless sequence, one entry per id, the leaf over every field, the sums of each account
 as they follow from the entries before, no balance below zero, and that it is what was asked for, by the names of its
-accounts and its metadata; that the accounts stand now as the entries say; block by block: order, extent, and the hash
-chain; and of every checkpoint: its signature, and that the tree over the leaves has its root. Checkpoints kept
-elsewhere (anchors) show a history that was cut, replaced or restored from an older backup, whose own chain is whole.
+accounts and its metadata; that accounts, open holds and lots stand now as the entries say; block by block: order,
+extent, and the hash chain; and of every checkpoint: its signature, and that the tree over the leaves has its root.
+Checkpoints kept elsewhere (anchors) show a history that was cut, replaced or restored from an older backup, whose own
+chain is whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +15,13 @@ from uuid import UUID
 from chaffinch_credits.audit import canonical
 from chaffinch_credits.audit.asked import Standing, what_is_wrong
 from chaffinch_credits.audit.canonical import Block
+from chaffinch_credits.audit.fold import Folded, LotLine, OpenHold
 from chaffinch_credits.audit.merkle import Frontier
 from chaffinch_credits.audit.note import BadNoteError, Checkpoint, Verifier, opened
 from chaffinch_credits.ledger.entries import Entry
-from chaffinch_credits.ledger.words import Kind, Outcome
+from chaffinch_credits.ledger.words import Outcome
 
 MOST_FINDINGS = 100
-_POSTED = frozenset({Kind.TRANSFER, Kind.POST, Kind.GRANT, Kind.GRANT_EXPIRED, Kind.REVERSAL})
-_RELEASING = frozenset({Kind.POST, Kind.VOID, Kind.HOLD_EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,53 +67,6 @@ class Report:
             self.findings.append(Finding(seq, what))
 
 
-@dataclass(slots=True)
-class _Sums:
-    balance: int = 0
-    held: int = 0
-    allow_negative: bool = False
-    closed: bool = False
-
-
-@dataclass(slots=True)
-class _Folded:
-    """Sums of all accounts, and the open holds, as they follow from the entries so far."""
-
-    accounts: dict[int, _Sums] = field(default_factory=dict)
-    holds: dict[UUID, int] = field(default_factory=dict)
-
-    def apply(self, entry: Entry) -> str:
-        """Fold one entry that moved something; what is wrong with it, else empty."""
-        debit, credit = (self.accounts.setdefault(number, _Sums()) for number in (entry.debit, entry.credit))
-        if entry.kind is Kind.OPEN:
-            debit.allow_negative = bool(entry.code)
-        if entry.kind is Kind.CLOSE:
-            debit.closed = True
-        if entry.kind is Kind.HOLD:
-            self.holds[entry.id] = entry.amount
-            debit.held += entry.amount
-        if entry.kind in _RELEASING:
-            held = self.holds.pop(entry.target, None) if entry.target else None
-            if held is None:
-                return "it ends a hold that is not open"
-            if entry.amount > held:
-                return f"it posts {entry.amount} of a hold of {held}"
-            debit.held -= held
-        if entry.kind in _POSTED:
-            debit.balance -= entry.amount
-            credit.balance += entry.amount
-        return self._compare(entry, debit, credit)
-
-    def _compare(self, entry: Entry, debit: _Sums, credit: _Sums) -> str:
-        if not debit.allow_negative and debit.balance < debit.held:
-            return f"account {entry.debit} is below zero"
-        if (debit.balance, debit.held) != (entry.debit_balance, entry.debit_held):
-            return f"account {entry.debit} has balance {debit.balance} and {debit.held} held, and it says otherwise"
-        if entry.credit and (credit.balance, credit.held) != (entry.credit_balance, entry.credit_held):
-            return f"account {entry.credit} has balance {credit.balance} and {credit.held} held, and it says otherwise"
-        return ""
-
-
 def verify(
     ledger: UUID,
     rows: Iterable[tuple[Entry, bytes]],
@@ -123,7 +76,8 @@ def verify(
     anchors: Sequence[str] = (),
     standing: Mapping[int, Standing] | None = None,
     metadata: Mapping[int, bytes] | None = None,
-    holds: Mapping[UUID, int] | None = None,
+    holds: Mapping[UUID, OpenHold] | None = None,
+    lots: Mapping[int, LotLine] | None = None,
 ) -> Report:
     """Check all of a ledger, from its first entry on.
 
@@ -136,7 +90,8 @@ def verify(
         anchors: signed checkpoints that were kept elsewhere.
         standing: accounts, by number, as the service goes on from them; None: neither they nor metadata are checked.
         metadata: what clients said beside their requests, by sequence.
-        holds: amounts of the holds that are open, by id, as the service goes on from them; None: not checked.
+        holds: that are open, by id, as the service goes on from them; None: not checked.
+        lots: what is left of grants, by their sequence, as the service goes on from them; None: not checked.
 
     """
     report, beside = Report(), dict(metadata or {})
@@ -153,7 +108,18 @@ def verify(
             said, kept = folded.holds.get(hold), holds.get(hold)
             if said != kept:
                 report.add(0, f"hold {hold} is kept as {kept or 'ended'}, not as {said or 'ended'}")
+    if lots is not None:
+        _check_lots(report, folded.lots, lots)
     return report
+
+
+def _check_lots(report: Report, said: Mapping[int, LotLine], kept: Mapping[int, LotLine]) -> None:
+    """What is drawn next, and what expires, is decided on these."""
+    for seq in sorted(said.keys() | kept.keys()):
+        if said.get(seq) != kept.get(seq):
+            report.add(
+                0, f"the lot of entry {seq} is kept as {kept.get(seq) or 'gone'}, not as {said.get(seq) or 'none'}"
+            )
 
 
 def _checkpoints(report: Report, notes: Sequence[str], key: Verifier, what: str) -> list[tuple[Checkpoint, str]]:
@@ -172,10 +138,10 @@ def _check_entries(
     rows: Iterable[tuple[Entry, bytes]],
     standing: Mapping[int, Standing] | None,
     metadata: dict[int, bytes],
-) -> tuple[list[bytes], _Folded]:
+) -> tuple[list[bytes], Folded]:
     """Every entry by itself and after those before it; takes its metadata out."""
     leaves: list[bytes] = []
-    folded, seen = _Folded(), set[UUID]()
+    folded, seen = Folded(), set[UUID]()
     for place, (entry, stored) in enumerate(rows, start=1):
         leaf = canonical.leaf_hash(ledger, entry)
         leaves.append(leaf)
@@ -213,7 +179,7 @@ def _check_blocks(report: Report, ledger: UUID, leaves: Sequence[bytes], blocks:
         report.add(done + 1, f"entries {done + 1} to {len(leaves)} are in no block")
 
 
-def _check_standing(report: Report, folded: _Folded, standing: Mapping[int, Standing]) -> None:
+def _check_standing(report: Report, folded: Folded, standing: Mapping[int, Standing]) -> None:
     """Accounts are kept beside the entries, where no proof covers them: what is spent next is decided on them."""
     for number in sorted((folded.accounts.keys() | standing.keys()) - {0}):
         sums, stands = folded.accounts.get(number), standing.get(number)

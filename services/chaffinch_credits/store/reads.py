@@ -8,6 +8,8 @@ import asyncpg
 
 from chaffinch_credits.audit.asked import Standing
 from chaffinch_credits.audit.canonical import Block
+from chaffinch_credits.audit.fold import Draws, LotLine, OpenHold
+from chaffinch_credits.audit.tiles import Tile
 from chaffinch_credits.ledger.entries import Entry
 from chaffinch_credits.ledger.words import OUTCOMES, Kind
 from chaffinch_credits.store.connection import Connection
@@ -28,6 +30,10 @@ FROM account a JOIN asset s ON s.ledger = a.ledger AND s.code = a.asset
 WHERE a.ledger = $1 AND a.name = $2"""
 _STANDING = """
 SELECT number, name, asset, allow_negative, closed, credits - debits, held FROM account WHERE ledger = $1"""
+_OPEN_HOLDS = """
+SELECT id, debit, credit, amount, expires_at, draws FROM hold WHERE ledger = $1 AND state = $2"""
+_LOTS = """
+SELECT seq, id, account, source, amount, remaining, priority, expires_at FROM lot WHERE ledger = $1"""
 _AS_OF = """
 SELECT seq, balance, held FROM (
     (SELECT seq, debit_balance AS balance, debit_held AS held FROM entry
@@ -132,10 +138,20 @@ async def metadata(connection: Connection, ledger: int) -> dict[int, bytes]:
     return {row[0]: row[1] for row in rows}
 
 
-async def open_holds(connection: Connection, ledger: int) -> dict[UUID, int]:
-    """Amounts of the holds that are open, by id."""
-    rows = await connection.fetch("SELECT id, amount FROM hold WHERE ledger = $1 AND state = $2", ledger, Kind.HOLD)
-    return {UUID(bytes=row[0].bytes): row[1] for row in rows}
+async def open_holds(connection: Connection, ledger: int) -> dict[UUID, OpenHold]:
+    """Holds that are open, by id."""
+    rows = await connection.fetch(_OPEN_HOLDS, ledger, Kind.HOLD)
+    return {UUID(bytes=h[0].bytes): OpenHold(h[1], h[2], h[3], h[4], _draws(h[5])) for h in rows}
+
+
+def _draws(flat: list[int]) -> Draws:
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def lots(connection: Connection, ledger: int) -> dict[int, LotLine]:
+    """What is left of grants, by their sequence."""
+    rows = await connection.fetch(_LOTS, ledger)
+    return {row[0]: LotLine(UUID(bytes=row[1].bytes), *tuple(row)[2:]) for row in rows}
 
 
 async def blocks(connection: Connection, ledger: int) -> list[Block]:
@@ -181,10 +197,23 @@ async def notes(connection: Connection, ledger: int) -> list[str]:
     return [row["note"] for row in rows]
 
 
+async def tile(connection: Connection, ledger: int, wanted: Tile) -> bytes:
+    """The hashes of a tile of the published tree. LookupError when it has no such tile."""
+    published = await _published(connection, ledger)
+    if not wanted.within(published):
+        raise LookupError(f"the tree of {published} entries has no tile {wanted.path}")
+    return await Tree(connection, ledger).tile(wanted)
+
+
 async def subtrees(connection: Connection, ledger: int, size: int, ranges: list[tuple[int, int]]) -> list[bytes]:
     """Hashes over ranges of leaves of a published tree. LookupError when no checkpoint has so many."""
-    published = await connection.fetchval("SELECT coalesce(max(size), 0) FROM checkpoint WHERE ledger = $1", ledger)
+    published = await _published(connection, ledger)
     if size > published:
         raise LookupError(f"the newest checkpoint has {published} entries, not {size}")
     tree = Tree(connection, ledger)
     return [await tree.subtree(first, last) for first, last in ranges]
+
+
+async def _published(connection: Connection, ledger: int) -> int:
+    found: int = await connection.fetchval("SELECT coalesce(max(size), 0) FROM checkpoint WHERE ledger = $1", ledger)
+    return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chaffinch_credits.audit import tiles
 from chaffinch_credits.audit.merkle import Frontier
 from chaffinch_credits.audit.note import Checkpoint, Signer
-from chaffinch_credits.audit.tiles import HASH, WIDTH
+from chaffinch_credits.audit.tiles import HASH, HEIGHT, WIDTH, Tile
 from chaffinch_credits.store.connection import Connection
 
 MOST_LEAVES = 50_000
@@ -72,32 +72,39 @@ class Tree:
         """The hash over leaves [first, last), first aligned as in proofs."""
         return tiles.join([await self._perfect(height, number) for height, number in tiles.pieces(first, last)])
 
+    async def tile(self, tile: Tile) -> bytes:
+        """The hashes of a tile, which the tree must have."""
+        start = tile.index * WIDTH
+        return await self._hashes(tile.level, tile.index, start, start + tile.width)
+
     async def _perfect(self, height: int, number: int) -> bytes:
         (level, index), low, high = tiles.place(height, number)
-        tile = await self.connection.fetchval(
+        return tiles.fold(await self._hashes(level, index, index * WIDTH + low, index * WIDTH + high))
+
+    async def _hashes(self, level: int, index: int, first: int, last: int) -> bytes:
+        """Of nodes [first, last), which lie in one tile: out of it when it is full, else from what is below it."""
+        tile: bytes | None = await self.connection.fetchval(
             "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND index = $3", self.key, level, index
         )
-        if tile is not None:
-            return tiles.fold(tile[low * HASH : high * HASH])
-        if level == 0:
-            start = index * WIDTH
-            rows = await self.connection.fetch(_LEAVES, self.key, start + low, start + high)
-            return tiles.fold(b"".join(row["leaf"] for row in rows))
-        lower = [await self._perfect(8 * level, index * WIDTH + at) for at in range(low, high)]
-        return tiles.fold(b"".join(lower))
+        if tile is None:
+            return await _nodes(self.connection, self.key, level, first, last)
+        start = index * WIDTH
+        return tile[(first - start) * HASH : (last - start) * HASH]
 
 
 async def _rest(connection: Connection, key: int, size: int) -> list[bytes]:
     """The partial tile of each level of a tree, level 0 first."""
     rest, level = list[bytes](), 0
-    while size >> (8 * level):
-        nodes = size >> (8 * level)
-        start = nodes - nodes % WIDTH
-        if level == 0:
-            rows = await connection.fetch(_LEAVES, key, start, nodes)
-            rest.append(b"".join(row["leaf"] for row in rows))
-        else:
-            full = await connection.fetch(_TILES, key, level - 1, start, nodes)
-            rest.append(b"".join(tiles.fold(row["hashes"]) for row in full))
+    while nodes := size >> (HEIGHT * level):
+        rest.append(await _nodes(connection, key, level, nodes - nodes % WIDTH, nodes))
         level += 1
     return rest
+
+
+async def _nodes(connection: Connection, key: int, level: int, first: int, last: int) -> bytes:
+    """Hashes of nodes of a level, from leaves, or from the full tiles of the level below."""
+    if level == 0:
+        rows = await connection.fetch(_LEAVES, key, first, last)
+        return b"".join(row["leaf"] for row in rows)
+    full = await connection.fetch(_TILES, key, level - 1, first, last)
+    return b"".join(tiles.fold(row["hashes"]) for row in full)

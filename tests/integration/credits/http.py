@@ -62,6 +62,12 @@ class Api:
         """Read."""
         return await self.send("GET", path)
 
+    async def raw(self, path: str) -> bytes:
+        """The bytes of an answer that is no text."""
+        async with self.session.get(f"{self.base}{LEDGER}/{path}") as response:
+            assert response.status == 200, await response.text()
+            return await response.read()
+
     async def shop(self) -> None:
         """A ledger with a source, and with alice who has 100 credits and bob who has none."""
         await self.send("PUT", LEDGER, {"assets": {"CREDIT": 0, "EUR": 2}})

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from chaffinch_credits.audit.merkle import consistent, root_from_inclusion
+from chaffinch_credits.audit.merkle import Frontier, consistent, inclusion_proof, root_from_inclusion
 from chaffinch_credits.audit.note import Checkpoint, opened
+from chaffinch_credits.audit.tiles import HASH, WIDTH
 from integration.credits.http import LEDGER, SIGNER, Api, serving
 
 pytestmark = pytest.mark.asyncio
+MOVE = {"debit": "source", "credit": "bob", "amount": "1"}
 
 
 @pytest_asyncio.fixture
@@ -251,6 +253,24 @@ async def test_an_entry_can_be_proven(api: Api, dsn: str) -> None:
     assert root_from_inclusion(seq - 1, size, leaf, [bytes.fromhex(h) for h in proof]) == newest.root
     growth = (await api.get(f"audit/proofs/consistency?from={first.size}&size={size}")).body["hashes"]
     assert consistent(first.size, first.root, size, newest.root, [bytes.fromhex(h) for h in growth])
+
+
+async def test_tiles_make_the_root(api: Api) -> None:
+    """Full and partial, leaves and nodes above: who has them can make every proof, as the service does."""
+    for start in range(0, 600, 200):
+        asked = [{"type": "transfer", "id": str(UUID(int=start + n + 1)), **MOVE} for n in range(200)]
+        await api.send("POST", "requests:batch", {"requests": asked})
+    size = (await checkpoint(api, 600)).size
+    parts = [f"0/{index:03}" for index in range(size // WIDTH)] + [f"0/{size // WIDTH:03}.p/{size % WIDTH}"]
+    leaves = b"".join([await api.raw(f"audit/tile/{part}") for part in parts])
+    hashes = [leaves[at : at + HASH] for at in range(0, len(leaves), HASH)]
+    assert Frontier().extended(hashes).root == (await checkpoint(api, size)).root
+    above = await api.raw(f"audit/tile/1/000.p/{size // WIDTH}")
+    assert above == b"".join(Frontier().extended(hashes[at : at + WIDTH]).root for at in (0, WIDTH))
+    proof = (await api.get(f"audit/proofs/inclusion?seq=300&size={size}")).body["hashes"]
+    assert proof == [h.hex() for h in inclusion_proof(299, size, lambda a, b: Frontier().extended(hashes[a:b]).root)]
+    assert (await api.get(f"audit/tile/0/{size // WIDTH:03}")).status == 404
+    assert (await api.get("audit/tile/0/7")).body["code"] == "invalid_request"
 
 
 async def test_hot_accounts_add_up(api: Api) -> None:

@@ -24,6 +24,8 @@ KNOWN = {
     "credit": "alice",
     "source": "source",
     "asset": "CREDIT",
+    "level": 0,
+    "index": "000.p/1",
 }
 IDS = {"reverse": TRANSFER, "entry": TRANSFER, "post": HOLD, "void": HOLD}
 CHECKS = [

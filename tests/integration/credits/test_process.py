@@ -238,7 +238,9 @@ async def test_an_export_has_every_entry(service: Process, dsn: str) -> None:
     [
         ("UPDATE entry SET amount = amount + 1 WHERE seq = 5", "first bad entry: 5"),
         ("DELETE FROM entry WHERE seq = 4", "first bad entry: 4"),
-        ("UPDATE hold SET amount = 8", "is kept as 8, not as 7"),
+        ("UPDATE hold SET amount = 8", "amount=8"),
+        ("UPDATE lot SET remaining = 8", "the lot of entry"),
+        ("UPDATE lot SET expires_at = NULL", "the lot of entry"),
         ("UPDATE account SET name = 'mallory' WHERE name = 'alice'", "first bad entry: 2"),
         ("UPDATE account SET credits = credits + 1000 WHERE name = 'alice'", "account 2 stands at 1003 with 0 held"),
     ],
@@ -259,6 +261,9 @@ async def test_verify_finds_what_was_changed_in_the_database(
         await load.more(3)
         load.stop()
         await running
+        async with aiohttp.ClientSession() as session:
+            lot = {"source": "source", "account": "alice", "amount": "9", "expires_at": "2100-01-01T00:00:00Z"}
+            await Api(session, f"http://127.0.0.1:{service.api}").post("grants", **lot)
     taken = len(load.acknowledged)
     asked = ("verify", "shop", "--key", key)
     sound = command(dsn, *asked)
@@ -267,4 +272,4 @@ async def test_verify_finds_what_was_changed_in_the_database(
     await connection.execute(statement)
     found = command(dsn, *asked)
     assert found.returncode == 3, found.stdout
-    assert said.replace("1003", str(1000 + taken)) in found.stdout
+    assert said.replace("1003", str(1009 + taken)) in found.stdout

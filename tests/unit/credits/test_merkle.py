@@ -26,7 +26,23 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-"""Of the reference implementation of Certificate Transparency."""
+"""Of the reference implementation of Certificate Transparency: github.com/transparency-dev/merkle v0.0.2, proof."""
+A, B, C = (
+    "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+    "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+    "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+)
+D, E = (
+    "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+    "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+)
+F, G = (
+    "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+    "b08693ec2e721597130641e8211e7eedccb4c26413963eee6c1e2ed16ffb1a5f",
+)
+INCLUSIONS = [(0, 8, [A, B, C]), (5, 8, [D, E, ROOTS[3]]), (2, 3, [ROOTS[1]]), (1, 5, [ROOTS[0], B, D])]
+CONSISTENCIES = [(1, 1, []), (1, 8, [A, B, C]), (6, 8, [F, E, ROOTS[3]]), (2, 5, [B, D]), (6, 7, [F, G, ROOTS[3]])]
+SOME = bytes.fromhex("abacaba000000000000000000000000000000000000000000060061e00123456")
 sizes = st.integers(1, 70)
 
 
@@ -52,6 +68,77 @@ def test_published_roots_are_reproduced(count: int, root: str) -> None:
     """One to eight leaves of the reference implementation."""
     hashes = [sha256(b"\x00" + bytes.fromhex(text)).digest() for text in INPUTS[:count]]
     assert Frontier().extended(hashes).root.hex() == root
+
+
+@pytest.mark.parametrize(("index", "size", "proof"), INCLUSIONS)
+def test_published_inclusion_proofs_are_made_and_checked(index: int, size: int, proof: list[str]) -> None:
+    """The same hashes in the same order; none that is bent as the publisher bends them leads to the root."""
+    tree = published(8)
+    assert [h.hex() for h in inclusion_proof(index, size, lambda a, b: mth(tree[a:b]))] == proof
+    hashes, root = [bytes.fromhex(text) for text in proof], bytes.fromhex(ROOTS[size - 1])
+    assert root_from_inclusion(index, size, tree[index], hashes) == root
+    for bad_index, bad_size, bad_proof in [
+        *((bad, size, hashes) for bad in (index - 1, index + 1, index ^ 2)),
+        *((index, bad, hashes) for bad in (size * 2, size // 2)),
+        *((index, size, bad) for bad in bent(hashes, root, 8)),
+    ]:
+        assert not leads_to(root, bad_index, bad_size, tree[index], bad_proof)
+    assert not leads_to(root, index, size, b"WrongLeaf", hashes)
+
+
+@pytest.mark.parametrize(("old", "size", "proof"), CONSISTENCIES)
+def test_published_consistency_proofs_are_made_and_checked(old: int, size: int, proof: list[str]) -> None:
+    """The same hashes in the same order; none that is bent as the publisher bends them holds."""
+    tree = published(8)
+    assert [h.hex() for h in consistency_proof(old, size, lambda a, b: mth(tree[a:b]))] == proof
+    hashes = [bytes.fromhex(text) for text in proof]
+    old_root, root = bytes.fromhex(ROOTS[old - 1]), bytes.fromhex(ROOTS[size - 1])
+    assert consistent(old, old_root, size, root, hashes)
+    if old == size:
+        return
+    for bad_old, bad_size in [(old - 1, size), (old + 1, size), (old ^ 2, size), (old, size * 2), (old, size // 2)]:
+        assert not consistent(bad_old, old_root, bad_size, root, hashes)
+    for bad_old_root, bad_root in [(b"WrongRoot", root), (old_root, b"WrongRoot"), (root, old_root)]:
+        assert not consistent(old, bad_old_root, size, bad_root, hashes)
+    for bad in [[], [hashes[0], *hashes], [old_root, *hashes], [*hashes, old_root], *bent(hashes, root, 16)]:
+        assert not consistent(old, old_root, size, root, bad)
+
+
+@pytest.mark.parametrize(
+    ("old", "size", "old_root", "root", "proof"),
+    [
+        (1, 1, b"one", b"other", []),
+        (1, 0, b"one", b"other", []),
+        (2, 1, b"one", b"other", []),
+        (1, 2, b"one", b"other", []),
+        (1, 1, EMPTY, b"other", []),
+        (1, 1, EMPTY, EMPTY, [EMPTY]),
+    ],
+)
+def test_proofs_published_as_bad_do_not_hold(
+    old: int, size: int, old_root: bytes, root: bytes, proof: list[bytes]
+) -> None:
+    """Back in time, nothing shown, roots that differ, and more than is needed."""
+    assert not consistent(old, old_root, size, root, proof)
+
+
+def published(count: int) -> list[bytes]:
+    """Leaf hashes of the reference implementation's inputs."""
+    return [sha256(b"\x00" + bytes.fromhex(text)).digest() for text in INPUTS[:count]]
+
+
+def bent(proof: list[bytes], root: bytes, bit: int) -> list[list[bytes]]:
+    """Proofs with garbage, with a hash too few or too many, or with one bit another."""
+    flipped = [[bytes([p[0] ^ bit]) + p[1:] if n == at else p for n, p in enumerate(proof)] for at in range(len(proof))]
+    return [[*proof, b""], [*proof, root], [b"", *proof], [root, *proof], proof[:-1], [SOME, *proof[1:]], *flipped]
+
+
+def leads_to(root: bytes, index: int, size: int, leaf: bytes, proof: list[bytes]) -> bool:
+    """Whether a proof is well formed and leads to the root."""
+    try:
+        return root_from_inclusion(index, size, leaf, proof) == root
+    except ValueError:
+        return False
 
 
 def test_the_empty_tree_has_the_hash_of_nothing() -> None:

@@ -1,4 +1,6 @@
-"""Signed notes and checkpoints, with the published example of the format."""
+"""Signed notes and checkpoints, with the published examples of the format."""
+
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,6 +14,10 @@ TEXT = "If you think cryptography is the answer to your problem,\nthen you don't
 SIGNATURE = (
     "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
+ENOCH = "EnochRoot+af0cfe78+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"
+ENOCHS = "— EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n"
+TREE = "go.sum database tree\n123456789012\nTszzRgjTG6xce+z2AG31kAXYKBgQVtCSCE40HmuwBb0=\n"
+"""Keys, notes and checkpoints of the format's first implementation: golang.org/x/mod v0.17.0, sumdb/note and tlog."""
 
 
 def signer(name: str = "ledger.example/shop", seed: int = 7) -> Signer:
@@ -22,6 +28,68 @@ def signer(name: str = "ledger.example/shop", seed: int = 7) -> Signer:
 def test_the_published_note_is_opened() -> None:
     """The example of the format's first implementation."""
     assert opened(f"{TEXT}\n{SIGNATURE}", Verifier.parse(NEUMANN)) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("signatures", "known"),
+    [
+        (SIGNATURE + ENOCHS, [NEUMANN]),
+        (SIGNATURE + ENOCHS, [NEUMANN, ENOCH]),
+        (SIGNATURE + SIGNATURE + ENOCHS + ENOCHS, [NEUMANN]),
+    ],
+    ids=["one of two is known", "both are known", "the same twice"],
+)
+def test_published_notes_with_several_signatures_are_opened(signatures: str, known: list[str]) -> None:
+    """One known key is enough."""
+    assert opened(f"{TEXT}\n{signatures}", *map(Verifier.parse, known)) == TEXT
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        TEXT,
+        TEXT + "\n",
+        f"{TEXT}\n{SIGNATURE[:-1]}",
+        f"\x01{TEXT}\n{SIGNATURE}",
+        f"{TEXT}\n— Bad Name {SIGNATURE.split(' ')[2]}",
+        f"{TEXT}\n{SIGNATURE}Unexpected line.\n",
+        f"{TEXT}\n{SIGNATURE * 101}",
+        f"{TEXT}\n{SIGNATURE[:60]}ABCD{SIGNATURE[60:]}",
+    ],
+)
+def test_notes_published_as_bad_are_refused(note: str) -> None:
+    """The bad ones of the format's first implementation."""
+    with pytest.raises(BadNoteError):
+        opened(note, Verifier.parse(NEUMANN))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==",
+        "PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+    ],
+    ids=["wrong length", "unknown algorithm"],
+)
+def test_keys_published_as_bad_are_refused(key: str) -> None:
+    """Though their ids fit."""
+    with pytest.raises(BadNoteError):
+        Verifier.parse(key)
+
+
+@pytest.mark.parametrize("more", ["", "JOE", "JOE\n", "JOE\n" * 1000])
+def test_the_published_checkpoint_is_read(more: str) -> None:
+    """Its root is the leaf hash of "hello world"; extension lines are ignored."""
+    root = sha256(b"\0hello world").digest()
+    assert Checkpoint.parse(TREE + more) == Checkpoint("go.sum database tree", 123456789012, root)
+    assert Checkpoint("go.sum database tree", 123456789012, root).text == TREE
+
+
+@pytest.mark.parametrize("bad", [("123456789012", "0xabcdef"), ("HmuwBb0=", "HmuwBTOOBIG=")])
+def test_checkpoints_published_as_bad_are_refused(bad: tuple[str, str]) -> None:
+    """A size that is no decimal, a root that is too long."""
+    with pytest.raises(BadNoteError):
+        Checkpoint.parse(TREE.replace(*bad))
 
 
 def test_a_verifier_key_is_written_as_it_was_read() -> None:

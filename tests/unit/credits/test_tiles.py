@@ -1,13 +1,54 @@
 """Tiles hold what the tree has, however it grew."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaffinch_credits.audit.merkle import Frontier
-from chaffinch_credits.audit.tiles import HASH, WIDTH, fold, grow, join, pieces, place
+from chaffinch_credits.audit.tiles import HASH, WIDTH, Tile, fold, grow, join, pieces, place
 from unit.credits.test_merkle import leaves as few
 
 MANY = [bytes([n & 255, n >> 8]) * 16 for n in range(1_400)]
+PATHS = [
+    ("0/001", Tile(0, 1)),
+    ("0/001.p/5", Tile(0, 1, 5)),
+    ("5/x123/x456/078", Tile(5, 123456078)),
+    ("5/x123/x456/078.p/2", Tile(5, 123456078, 2)),
+    ("0/x003/x057/500", Tile(0, 3057500)),
+    ("0/x001/x234/067", Tile(0, 1234067)),
+]
+"""Of golang.org/x/mod v0.17.0 (sumdb/tlog, without the height) and of C2SP tlog-tiles."""
+
+
+@pytest.mark.parametrize(("path", "tile"), PATHS)
+def test_published_names_of_tiles_are_read_and_written(path: str, tile: Tile) -> None:
+    """Both ways."""
+    assert Tile.parse(path) == tile
+    assert tile.path == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "5/123/456/078",
+        "-1/123/456/078",
+        "data/x003/x057/500",
+        "0/x000/001",
+        "0/1",
+        "00/001",
+        "6/000",
+        "0/000.p/0",
+        "0/000.p/256",
+        "0/000.p/300",
+        "0/000.p/05",
+        "0/000/",
+        "",
+    ],
+)
+def test_what_is_no_tile_is_refused(path: str) -> None:
+    """One name a tile; the first three are published as bad."""
+    with pytest.raises(ValueError, match="is no tile"):
+        Tile.parse(path)
 
 
 @given(st.lists(st.integers(0, 700), max_size=6))

@@ -11,17 +11,23 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaffinch_credits.audit import canonical
 from chaffinch_credits.audit.asked import Standing
 from chaffinch_credits.audit.canonical import Block
+from chaffinch_credits.audit.fold import Folded, LotLine, OpenHold
 from chaffinch_credits.audit.merkle import Frontier
 from chaffinch_credits.audit.note import Checkpoint, Signer
 from chaffinch_credits.audit.verify import Report, verify
 from chaffinch_credits.ledger.body import hashed
+from chaffinch_credits.ledger.book import Book
 from chaffinch_credits.ledger.entries import Entry
 from chaffinch_credits.ledger.words import Kind, Outcome
 from unit.credits.builders import World, request, uuid
+from unit.credits.strategies import Batches, batches
+from unit.credits.test_decide_properties import run
 
 LEDGER = UUID(int=77)
 KEY = Signer("ledger.example/shop", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
@@ -29,7 +35,7 @@ FORGER = Signer("ledger.example/shop", Ed25519PrivateKey.from_private_bytes(b"f"
 PER_BLOCK = 4
 MUTATIONS_OF_A_CLASS = 30
 ALL_OF_A_CLASS = 700
-"""Of sixteen classes: more than ten thousand."""
+"""Of seventeen classes: more than ten thousand."""
 SOUND = 200
 """Histories, each another, in which nothing is to be found."""
 REPORT = Path("build/bench/credits_tamper.json")
@@ -45,13 +51,13 @@ class History:
     anchor: str
     standing: dict[int, Standing]
     metadata: dict[int, bytes]
-    holds: dict[UUID, int]
+    holds: dict[UUID, OpenHold]
+    lots: dict[int, LotLine]
 
     def check(self) -> Report:
         """As an auditor would."""
         kept = self.rows, self.blocks, self.notes
-        beside = self.standing, self.metadata, self.holds
-        return verify(LEDGER, *kept, KEY.verifier, [self.anchor], *beside)
+        return verify(LEDGER, *kept, KEY.verifier, [self.anchor], self.standing, self.metadata, self.holds, self.lots)
 
 
 def sealed(entries: list[Entry], signer: Signer = KEY) -> tuple[list[tuple[Entry, bytes]], list[Block], list[str]]:
@@ -120,8 +126,28 @@ def made(seed: int) -> History:
         a.number: Standing(a.name, a.asset, a.allow_negative, a.closed, a.balance, a.held)
         for a in world.book.accounts.values()
     }
-    holds = {h.id: h.amount for h in world.book.holds.values() if h.state is Kind.HOLD}
-    return History(rows, blocks, notes, notes[-1], standing, beside, holds)
+    return History(rows, blocks, notes, notes[-1], standing, beside, open_holds(world.book), lots(world.book))
+
+
+def open_holds(book: Book) -> dict[UUID, OpenHold]:
+    """As the service keeps them."""
+    number = {name: account.number for name, account in book.accounts.items()}
+    return {
+        h.id: OpenHold(number[h.debit], number[h.credit], h.amount, h.expires_at, h.draws)
+        for h in book.holds.values()
+        if h.state is Kind.HOLD
+    }
+
+
+def lots(book: Book) -> dict[int, LotLine]:
+    """As the service keeps them."""
+    number = {name: account.number for name, account in book.accounts.items()}
+    return {
+        lot.seq: LotLine(
+            lot.id, number[lot.account], number[lot.source], lot.amount, lot.left, lot.priority, lot.expires_at
+        )
+        for lot in book.lots.values()
+    }
 
 
 @cache
@@ -141,6 +167,7 @@ def history() -> History:
         standing=dict(made.standing),
         metadata=dict(made.metadata),
         holds=dict(made.holds),
+        lots=dict(made.lots),
     )
 
 
@@ -243,6 +270,11 @@ def rollback(h: History, r: Random) -> int:
     h.rows, h.blocks, h.notes = sealed(world.entries[:kept])
     h.metadata = {seq: body for seq, body in beside.items() if seq <= kept}
     h.standing = folded(h)
+    state = Folded()
+    for entry, _ in h.rows:
+        if entry.outcome is Outcome.OK:
+            state.apply(entry)
+    h.holds, h.lots = state.holds, state.lots
     return kept + 1
 
 
@@ -334,15 +366,40 @@ def account(h: History, r: Random) -> int:
 
 
 def hold(h: History, r: Random) -> int:
-    """A hold: another amount, ended, or one that nobody asked for."""
+    """A hold: another amount, end or creditor, ended, or one that nobody asked for."""
     one = r.choice(sorted(h.holds))
-    match r.randrange(3):
+    before, some = h.holds[one], r.randint(1, 9)
+    match r.randrange(5):
         case 0:
-            h.holds[one] += r.randint(1, 9)
+            h.holds[one] = replace(before, amount=before.amount + some)
         case 1:
             del h.holds[one]
+        case 2:
+            h.holds[one] = replace(before, expires_at=(before.expires_at or 0) + some)
+        case 3:
+            h.holds[one] = replace(before, credit=before.credit + some, draws=())
         case _:
-            h.holds[UUID(int=r.getrandbits(128))] = 5
+            h.holds[UUID(int=r.getrandbits(128))] = before
+    return 0
+
+
+def lot(h: History, r: Random) -> int:
+    """A lot: more or less left of it, a later end, another place in the order, gone, or one that nobody granted."""
+    seq = r.choice(sorted(h.lots))
+    before, some = h.lots[seq], r.randint(1, 9)
+    match r.randrange(6):
+        case 0:
+            h.lots[seq] = replace(before, remaining=before.remaining + some)
+        case 1:
+            h.lots[seq] = replace(before, remaining=before.remaining - some)
+        case 2:
+            h.lots[seq] = replace(before, expires_at=r.choice([None, (before.expires_at or 0) + some]))
+        case 3:
+            h.lots[seq] = replace(before, priority=before.priority - some)
+        case 4:
+            del h.lots[seq]
+        case _:
+            h.lots[max(h.lots) + some] = before
     return 0
 
 
@@ -363,6 +420,7 @@ CLASSES = [
     block,
     account,
     hold,
+    lot,
 ]
 
 
@@ -372,6 +430,15 @@ def test_sound_histories_are_sound() -> None:
         report = made(seed).check()
         assert report.findings == [], seed
     assert (report.entries, report.checkpoints) == (len(made(seed).rows), len(made(seed).notes) + 1)
+
+
+@given(batches(st.one_of(st.none(), st.integers(900, 1_400))))
+def test_open_holds_and_lots_follow_from_the_entries(given_batches: Batches) -> None:
+    """Whatever is asked, in whatever order: folding the entries gives what the rules keep."""
+    world, folded = run(given_batches), Folded()
+    problems = [folded.apply(entry) for entry in world.entries if entry.outcome is Outcome.OK]
+    assert problems == [""] * len(problems)
+    assert (folded.holds, folded.lots) == (open_holds(world.book), lots(world.book))
 
 
 @pytest.mark.parametrize("how", CLASSES, ids=lambda how: str(how.__name__))
