@@ -2,14 +2,13 @@
 
 import json
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
+from uuid import UUID
 
 import asyncpg
 import orjson
 import typer
-import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -17,22 +16,24 @@ from chaffinch_credits.api import views
 from chaffinch_credits.api.bodies import ledger_name, read_assets
 from chaffinch_credits.api.keys import BadKeysError, Keys
 from chaffinch_credits.api.problems import Problem
+from chaffinch_credits.api.sealing import METADATA, ROTATION_SECONDS, Encryption
 from chaffinch_credits.api.serve import Ports
 from chaffinch_credits.api.serve import serve as serve_until_told
 from chaffinch_credits.api.service import Service
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
-from chaffinch_credits.store import ledgers, reads, role, trail
+from chaffinch_credits.cli_keys import app as keys_app
+from chaffinch_credits.cli_keys import keks_of, rewrap_all
+from chaffinch_credits.cli_options import Dsn, DsnFile, KekDir, dsn_of, fail, run
+from chaffinch_credits.crypto.fields import BadFieldError, FieldKeys
+from chaffinch_credits.ledger.body import SEALED
+from chaffinch_credits.store import dek, ledgers, reads, role, trail
 from chaffinch_credits.store.ledgers import LedgerView
 from chaffinch_credits.store.schema import SCHEMA
 from chaffinch_runtime.listening import Tls
-from chaffinch_runtime.migrations import SchemaError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A double-entry credits ledger that can be checked.")
-Dsn = Annotated[
-    str, typer.Option(envvar="CHAFFINCH_CREDITS_DSN", help="PostgreSQL, as postgresql://user@host/database")
-]
-DsnFile = Annotated[Path | None, typer.Option(envvar="CHAFFINCH_CREDITS_DSN_FILE", help="A file with the DSN instead")]
+app.add_typer(keys_app, name="keys")
 KeysFile = Annotated[
     Path | None,
     typer.Option(envvar="CHAFFINCH_CREDITS_API_KEYS_FILE", help="API keys by hash; without, no key is asked"),
@@ -48,8 +49,12 @@ AdminPort = Annotated[
     int, typer.Option(envvar="CHAFFINCH_CREDITS_ADMIN_PORT", help="Plain HTTP: /healthz, /readyz, /metrics")
 ]
 KeyFile = Annotated[Path, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_FILE", help="Ed25519 key, PEM (see keygen)")]
+KeyRotation = Annotated[
+    float, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_ROTATION_SECONDS", help="Life of a key that encrypts metadata")
+]
 Origin = Annotated[str, typer.Option(envvar="CHAFFINCH_CREDITS_ORIGIN", help="Name of the key and of the trees")]
-_NOT_SOUND, _TROUBLE = 3, 1
+_NOT_SOUND = 3
+_SEALED = b'{"$sealed":true}'
 
 
 @app.command()
@@ -65,23 +70,29 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     admin_port: AdminPort = 9090,
+    kek_dir: KekDir = None,
+    key_rotation_seconds: KeyRotation = ROTATION_SECONDS,
 ) -> None:
     """Serve the HTTP API. The schema must be there (migrate)."""
     found, signer, tls = (
-        _dsn(dsn, dsn_file),
+        dsn_of(dsn, dsn_file),
         _signer(key_file, origin),
         _tls(tls_cert_file, tls_key_file, tls_client_ca_file),
     )
     try:
         keys = Keys(api_keys_file) if api_keys_file else None
     except (OSError, BadKeysError) as problem:
-        _fail(f"{api_keys_file}: {problem}")
+        fail(f"{api_keys_file}: {problem}")
 
-    async def run() -> None:
-        async with Service(found, signer) as service:
+    if kek_dir is not None:
+        keks_of(kek_dir)
+    encryption = Encryption(kek_dir, key_rotation_seconds) if kek_dir is not None else None
+
+    async def work() -> None:
+        async with Service(found, signer, encryption=encryption) as service:
             await serve_until_told(service, Ports(host, port, admin_port), tls, keys)
 
-    _run(run())
+    run(work())
 
 
 @app.command()
@@ -96,10 +107,10 @@ def ensure(
         assets = read_assets({"assets": {code: int(scale) for code, _, scale in (one.partition("=") for one in asset)}})
         name = ledger_name(ledger)
     except (Problem, ValueError) as problem:
-        _fail(f"{problem}; write --asset CODE=SCALE, such as --asset USD=2")
-    found = _dsn(dsn, dsn_file)
+        fail(f"{problem}; write --asset CODE=SCALE, such as --asset USD=2")
+    found = dsn_of(dsn, dsn_file)
 
-    async def run() -> LedgerView:
+    async def work() -> LedgerView:
         connection = await asyncpg.connect(found)
         try:
             made = await ledgers.ensure(connection, name, assets)
@@ -109,9 +120,9 @@ def ensure(
             await connection.close()
 
     try:
-        view = _run(run())
+        view = run(work())
     except ValueError as problem:
-        _fail(str(problem))
+        fail(str(problem))
     typer.echo(f"ledger {view.name}: {', '.join(f'{code}={scale}' for code, scale in sorted(view.assets.items()))}")
 
 
@@ -122,22 +133,29 @@ def migrate(
     service_role: Annotated[
         str, typer.Option(envvar="CHAFFINCH_CREDITS_SERVICE_ROLE", help="Role that may read and append, no more")
     ] = "",
+    kek_dir: KekDir = None,
 ) -> None:
-    """Bring the database to this version's schema. Safe to run again, and by several at once."""
-    found = _dsn(dsn, dsn_file)
+    """Bring the database to this version's schema. Safe to run again, and by several at once.
 
-    async def run() -> int:
+    With a folder of key-encryption keys, data keys are wrapped by the newest of them (keys rewrap).
+    """
+    found = dsn_of(dsn, dsn_file)
+    keks = keks_of(kek_dir) if kek_dir is not None else None
+
+    async def work() -> int:
         connection = await asyncpg.connect(found)
         try:
             reached = await SCHEMA.migrate(connection)
             if service_role:
                 await role.grant(connection, service_role)
+            if keks is not None:
+                await rewrap_all(connection, keks)
             await trail.as_role(connection, "migrate", f"schema {reached}")
             return reached
         finally:
             await connection.close()
 
-    typer.echo(f"schema {_run(run())}")
+    typer.echo(f"schema {run(work())}")
 
 
 @app.command()
@@ -149,7 +167,7 @@ def keygen(key_file: KeyFile, origin: Origin = "chaffinch-credits") -> None:
             key_file.chmod(0o600)
             file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     except OSError as problem:
-        _fail(f"{key_file}: {problem.strerror}")
+        fail(f"{key_file}: {problem.strerror}")
     typer.echo(str(Signer(origin, key).verifier))
 
 
@@ -166,8 +184,8 @@ def verify_ledger(
     try:
         verifier, anchors = Verifier.parse(key), [path.read_text() for path in anchor]
     except (BadNoteError, OSError) as problem:
-        _fail(str(problem))
-    report = _run(_check(_dsn(dsn, dsn_file), ledger, verifier, anchors))
+        fail(str(problem))
+    report = run(_check(dsn_of(dsn, dsn_file), ledger, verifier, anchors))
     typer.echo(json.dumps(_as_json(report)) if output == "json" else _as_text(report))
     if not report.sound:
         raise typer.Exit(_NOT_SOUND)
@@ -179,7 +197,7 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             view = await ledgers.find(connection, name)
             if view is None:
-                _fail(f'there is no ledger "{name}"')
+                fail(f'there is no ledger "{name}"')
             rows = [row async for row in reads.history(connection, view.key)]
             blocks, notes = await reads.blocks(connection, view.key), await reads.notes(connection, view.key)
             standing = await reads.standing(connection, view.key)
@@ -193,26 +211,41 @@ async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Repo
 
 @app.command()
 def export(
-    ledger: Annotated[str, typer.Argument(help="Name of the ledger")], dsn: Dsn = "", dsn_file: DsnFile = None
+    ledger: Annotated[str, typer.Argument(help="Name of the ledger")],
+    dsn: Dsn = "",
+    dsn_file: DsnFile = None,
+    kek_dir: KekDir = None,
 ) -> None:
     """Write all entries as JSON Lines, by sequence: one moment of the ledger, while it goes on."""
-    found = _dsn(dsn, dsn_file)
+    keks = keks_of(kek_dir) if kek_dir is not None else None
 
-    async def run() -> None:
-        connection = await asyncpg.connect(found)
+    async def work() -> None:
+        connection = await asyncpg.connect(dsn_of(dsn, dsn_file))
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 view = await ledgers.find(connection, ledger)
                 if view is None:
-                    _fail(f'there is no ledger "{ledger}"')
+                    fail(f'there is no ledger "{ledger}"')
+                keys = dek.opened(view, await dek.kept(connection, view), keks) if keks is not None else None
                 metadata = await reads.metadata(connection, view.key)
                 names = {n: one.name for n, one in (await reads.standing(connection, view.key)).items()}
                 async for entry, leaf in reads.history(connection, view.key):
-                    typer.echo(orjson.dumps(views.exported(entry, names, metadata.get(entry.seq), leaf)))
+                    said = _plain(entry.id, metadata.get(entry.seq, b""), keys)
+                    typer.echo(orjson.dumps(views.exported(entry, names, said, leaf)))
         finally:
             await connection.close()
 
-    _run(run())
+    run(work())
+
+
+def _plain(row: UUID, body: bytes, keys: FieldKeys | None) -> bytes:
+    """Metadata as it was sent; what cannot be opened says so itself."""
+    if not body.startswith(SEALED):
+        return body
+    try:
+        return keys.open(row, METADATA, body) if keys is not None else _SEALED
+    except BadFieldError:
+        return _SEALED
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -235,23 +268,14 @@ def _as_text(report: Report) -> str:
     return "\n".join([f"NOT SOUND: {counted}{first}", *(f"  {f.what}" for f in report.findings)])
 
 
-def _dsn(dsn: str, file: Path | None) -> str:
-    if bool(dsn) == bool(file):
-        _fail("give the database once: CHAFFINCH_CREDITS_DSN (--dsn) or CHAFFINCH_CREDITS_DSN_FILE (--dsn-file)")
-    try:
-        return dsn if file is None else file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        _fail(f"{file}: {problem}")
-
-
 def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
     if cert is None and key is None and client_ca is None:
         return None
     if cert is None or key is None:
-        _fail("TLS needs a certificate and its key: give CHAFFINCH_CREDITS_TLS_CERT_FILE and _TLS_KEY_FILE")
+        fail("TLS needs a certificate and its key: give CHAFFINCH_CREDITS_TLS_CERT_FILE and _TLS_KEY_FILE")
     for file in (cert, key, client_ca):
         if file is not None and not file.is_file():
-            _fail(f"{file}: no such file")
+            fail(f"{file}: no such file")
     return Tls(cert, key, client_ca)
 
 
@@ -259,22 +283,10 @@ def _signer(key_file: Path, origin: str) -> Signer:
     try:
         key = load_pem_private_key(key_file.read_bytes(), None)
     except (OSError, ValueError, TypeError) as problem:
-        _fail(f"{key_file}: {problem}; make a key with chaffinch-credits keygen")
+        fail(f"{key_file}: {problem}; make a key with chaffinch-credits keygen")
     if not isinstance(key, Ed25519PrivateKey):
-        _fail(f"{key_file}: an Ed25519 key is needed; make one with chaffinch-credits keygen")
+        fail(f"{key_file}: an Ed25519 key is needed; make one with chaffinch-credits keygen")
     return Signer(origin, key)
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-    try:
-        return uvloop.run(work)
-    except (SchemaError, role.RoleError, OSError, asyncpg.PostgresError) as problem:
-        _fail(str(problem))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"chaffinch-credits: {message}", err=True)
-    raise typer.Exit(_TROUBLE)
 
 
 def main() -> None:

@@ -134,7 +134,22 @@ def _missing(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
             has = ", ".join(sorted(keys)) or "none"
             message = f"spec.{field}: Secret {ref.name} has no key {ref.key} (it has: {has}): add it or name another"
             return Decision(Stage.NOTHING, Reason.SECRET_KEY_NOT_FOUND, message)
-    return None
+    return _no_keks(spec, snap)
+
+
+def _no_keks(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
+    """No key-encryption key, where the spec asks for encryption."""
+    name = spec.encryption.key_secret_ref.name if spec.encryption else ""
+    if not name or snap.secrets.get(name):
+        return None
+    way = (
+        f"chaffinch-credits keys make, then kubectl create secret generic {name} -n {snap.namespace} --from-file=FOLDER"
+    )
+    if name not in snap.secrets:
+        message = f"spec.encryption.keySecretRef: there is no Secret {name}: {way}"
+        return Decision(Stage.NOTHING, Reason.SECRET_NOT_FOUND, message)
+    message = f"spec.encryption.keySecretRef: Secret {name} has no key in it: {way}"
+    return Decision(Stage.NOTHING, Reason.SECRET_KEY_NOT_FOUND, message)
 
 
 def references(spec: CreditsLedgerSpec) -> Iterator[tuple[str, SecretKeyRef]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from chaffinch_operator.children.database import Database, SecretKeyRef
-from chaffinch_operator.schema import Label, Model, cel
+from chaffinch_operator.schema import Duration, Label, Model, Name, cel
 
 Code = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z][A-Z0-9_]*$")]
 
@@ -48,6 +48,22 @@ class Audit(Model):
 
     signing_key_secret_ref: SecretKeyRef | None = None
     """Ed25519 key in PEM; default: one is made, and kept when this CreditsLedger is deleted."""
+
+
+class SecretRef(Model):
+    """A Secret in the same namespace."""
+
+    name: Name
+    """Name of the Secret."""
+
+
+class Encryption(Model):
+    """Metadata of requests is encrypted before it reaches the database."""
+
+    key_secret_ref: SecretRef
+    """Key-encryption keys: each item is one, of 32 bytes; the one whose name sorts last wraps what is new."""
+    rotation_period: Duration = "2160h"
+    """Life of the data keys that they wrap; what an older one encrypted stays readable."""
 
 
 class AllowFrom(Model):
@@ -99,6 +115,8 @@ class CreditsLedgerSpec(Model):
     database: Database
     tls: Tls | None = None
     """Default: plain HTTP."""
+    encryption: Encryption | None = None
+    """Default: metadata is stored as it was sent. Once there is encryption, it stays."""
     audit: Audit = Field(default=Audit())
     access: Access = Field(default=Access())
     deletion_policy: Literal["Retain", "Delete"] = "Retain"

@@ -10,6 +10,7 @@ from chaffinch_operator.children.pods import pod_security, restricted, secret_vo
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.snapshot import Snapshot
 from chaffinch_operator.names import GROUP, LABEL_LEDGER, child_name
+from chaffinch_operator.schema import seconds
 
 API_PORT, ADMIN_PORT = 8080, 9090
 SECRETS_FOLDER = "/etc/chaffinch-credits"
@@ -51,9 +52,10 @@ def audit_name(ledger: str) -> str:
 
 
 def migration_name(spec: CreditsLedgerSpec, snap: Snapshot) -> str:
-    """Name of the migration Job: another version, database or list of assets is another Job."""
+    """Name of the migration Job: another version, database, list of assets or of KEKs is another Job."""
     dsn, key = dsn_ref(spec, snap.name), [a.model_dump() for a in spec.assets]
-    text = json.dumps([snap.image, dsn.model_dump(), key], sort_keys=True)
+    wraps = [sorted(snap.secrets.get(spec.encryption.key_secret_ref.name, ()))] if spec.encryption else []
+    text = json.dumps([snap.image, dsn.model_dump(), key, *wraps], sort_keys=True)
     return child_name(snap.name, f"migrate-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
 
 
@@ -232,6 +234,9 @@ def _container(spec: CreditsLedgerSpec, snap: Snapshot, name: str, arguments: li
         env |= {"TLS_CERT_FILE": f"{SECRETS_FOLDER}/tls/tls.crt", "TLS_KEY_FILE": f"{SECRETS_FOLDER}/tls/tls.key"}
         if spec.tls.mode == "Mutual":
             env["TLS_CLIENT_CA_FILE"] = f"{SECRETS_FOLDER}/tls/ca.crt"
+    if spec.encryption is not None:
+        env["KEK_DIR"] = f"{SECRETS_FOLDER}/keks"
+        env["KEY_ROTATION_SECONDS"] = str(seconds(spec.encryption.rotation_period))
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - an emptyDir of the pod's own
     mounts += [
         {"name": volume["name"], "mountPath": f"{SECRETS_FOLDER}/{volume['name']}", "readOnly": True}  # type: ignore[dict-item]
@@ -268,4 +273,9 @@ def _secret_volumes(spec: CreditsLedgerSpec, snap: Snapshot) -> list[Object]:
     ]
     if spec.tls is not None:
         chosen.append(("tls", tls_name(snap.name), [(k, k) for k in ("tls.crt", "tls.key", "ca.crt")]))
-    return [secret_volume(volume, secret, items) for volume, secret, items in chosen]
+    found = [secret_volume(volume, secret, items) for volume, secret, items in chosen]
+    if spec.encryption is not None:
+        # all items, so that a new key reaches running pods
+        whole = {"secretName": spec.encryption.key_secret_ref.name, "defaultMode": 0o440}
+        found.append({"name": "keks", "secret": whole})
+    return found

@@ -53,6 +53,7 @@ async def observe(kube: Kube, bare: Snapshot, spec: CreditsLedgerSpec) -> Snapsh
 
 async def _secrets(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict[str, Object]:
     names = {ref.name for _, ref in references(spec)} | set(_made(spec, bare.name))
+    names |= {spec.encryption.key_secret_ref.name} if spec.encryption else set()
     found = await asyncio.gather(*(kube.get(SECRETS, name, bare.namespace) for name in sorted(names)))
     return {secret["metadata"]["name"]: secret for secret in found if secret is not None}
 

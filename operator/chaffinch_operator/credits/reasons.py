@@ -42,6 +42,8 @@ class Reason(StrEnum):
     """The managed PostgreSQL is ready, or the external one was reached by the migration."""
     SCHEMA_CURRENT = "SchemaCurrent"
     """The schema is that of the version that serves."""
+    KEYS_CURRENT = "KeysCurrent"
+    """All data keys are wrapped by the newest key-encryption key: older ones may be removed."""
 
 
 STALLED = frozenset(

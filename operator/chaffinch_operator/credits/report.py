@@ -107,7 +107,10 @@ def _parts(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> list[
     current = snap.job is JobState.SUCCEEDED
     database = Reason.DATABASE_READY if reached else Reason.DATABASE_STARTING
     schema = Reason.SCHEMA_CURRENT if current else Reason.MIGRATING
+    wrapped = Reason.KEYS_CURRENT if current else Reason.MIGRATING
+    keys = [_condition("KeysCurrent", current, wrapped, snap.generation)] if spec.encryption else []
     return [
+        *keys,
         _condition("DatabaseReady", reached, database, snap.generation),
         _condition("SchemaCurrent", current, schema, snap.generation),
     ]

@@ -75,4 +75,4 @@ class CreditsLedgerStatus(Model):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = Field(default=[])
-    """Ready, Reconciling, Stalled, DatabaseReady and SchemaCurrent."""
+    """Ready, Reconciling, Stalled, DatabaseReady, SchemaCurrent, and KeysCurrent with encryption."""

@@ -37,6 +37,7 @@ async def batch(request: Request) -> Response:
     desk = await web.service(request).desk(request.path_params["ledger"])
     for one in found:
         _require_asset(one, desk.view.assets)
+    found = [desk.sealing.sealed(one) for one in found]
     group = Group(tuple(one.request for one in found), atomic)
     replies = await desk.submit(group, _metadata(found))
     shown: BatchShape = {
@@ -58,6 +59,7 @@ async def make_ledger(request: Request) -> Response:
 async def _ask(request: Request, one: Read) -> Response:
     desk = await web.service(request).desk(request.path_params["ledger"])
     _require_asset(one, desk.view.assets)
+    one = desk.sealing.sealed(one)
     made = (await desk.submit(Group((one.request,)), _metadata([one])))[0]
     shown = views.reply(str(one.request.id), made)
     headers = {"Idempotency-Replayed": "true"} if made.replayed else {}

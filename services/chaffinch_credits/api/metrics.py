@@ -22,6 +22,9 @@ class Metrics:
     queued: Gauge = field(init=False)
     sealed_age: Gauge = field(init=False)
     away: Gauge = field(init=False)
+    key_age: Gauge = field(init=False)
+    keys_behind: Gauge = field(init=False)
+    keys_unusable: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         own, space, known = self.registry, "chaffinch_credits", ["ledger"]
@@ -44,6 +47,21 @@ class Metrics:
 
         away = "1 while the circuit breaker before the ledger's database is not closed"
         self.away = Gauge("breaker_open", away, known, namespace=space, registry=own)
+
+        key_age = "Age of the newest key that encrypts metadata"
+        self.key_age = Gauge("key_age_seconds", key_age, known, namespace=space, registry=own)
+        behind = "Data keys that another key-encryption key than the newest wraps"
+        self.keys_behind = Gauge("keys_behind", behind, known, namespace=space, registry=own)
+        unusable = "1 while field keys cannot be read as they are in the database now"
+        self.keys_unusable = Gauge("keys_unusable", unusable, known, namespace=space, registry=own)
+
+    def watch_keys(
+        self, ledger: str, age: Callable[[], float], behind: Callable[[], float], unusable: Callable[[], float]
+    ) -> None:
+        """Ask these whenever somebody looks, for a ledger that is encrypted."""
+        self.key_age.labels(ledger).set_function(age)
+        self.keys_behind.labels(ledger).set_function(behind)
+        self.keys_unusable.labels(ledger).set_function(unusable)
 
     def watch(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -64,7 +65,12 @@ async def entry(request: Request) -> Response:
         if found is None:
             raise Problem(404, "transfer_not_found", title_of(Outcome.TRANSFER_NOT_FOUND))
         names = await reads.names(connection, desk.view.key, {found.debit, found.credit})
-    return web.json(views.entry(found, names))
+        said = await reads.metadata_of(connection, desk.view.key, found.seq)
+    shown = views.entry(found, names)
+    if said:
+        plain = desk.sealing.opened(found.id, said)
+        shown |= {"metadata": orjson.loads(plain)} if plain else {"metadata_sealed": True}
+    return web.json(shown)
 
 
 async def checkpoint(request: Request) -> Response:

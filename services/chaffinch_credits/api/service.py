@@ -15,6 +15,7 @@ from chaffinch_credits.api.batcher import Batcher, NotSentError, Run
 from chaffinch_credits.api.breaker import Breaker, State
 from chaffinch_credits.api.metrics import Metrics
 from chaffinch_credits.api.problems import Problem
+from chaffinch_credits.api.sealing import Encryption, Sealing
 from chaffinch_credits.api.trail import Trail
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
@@ -102,6 +103,7 @@ class Desk:
     view: LedgerView
     batcher: Batcher
     sealer: Sealer
+    sealing: Sealing
     breaker: Breaker = field(default_factory=Breaker)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     sealed_at: float = field(default_factory=time.monotonic)
@@ -115,7 +117,10 @@ class Desk:
 class Service:
     """All ledgers of one database. Use as an async context manager; leaving it finishes what is under way."""
 
-    def __init__(self, dsn: str, signer: Signer, *, checkpoint_seconds: float = 1.0) -> None:
+    def __init__(
+        self, dsn: str, signer: Signer, *, checkpoint_seconds: float = 1.0, encryption: Encryption | None = None
+    ) -> None:
+        self._encryption = encryption
         self._dsn, self._signer, self._checkpoint_seconds = dsn, signer, checkpoint_seconds
         self._desks: dict[str, Desk] = {}
         self._writers: list[Writer] = []
@@ -207,10 +212,11 @@ class Service:
             view = await ledgers.find(connection, name) if name.isprintable() else None
         if view is None:
             raise Problem(404, "ledger_not_found", "there is no ledger of this name")
+        sealing = await self._sealing(view)
         writer, sweeper, breaker = Writer(self._dsn, view), Writer(self._dsn, view), Breaker()
         self._writers += [writer, sweeper]
         sealer = Sealer(view.key, f"{self._signer.name}/{name}", self._signer)
-        desk = Desk(view, Batcher(self._measured(writer, breaker)), sealer, breaker)
+        desk = Desk(view, Batcher(self._measured(writer, breaker)), sealer, sealing, breaker)
         self.metrics.watch(
             name,
             lambda: desk.batcher.queued,
@@ -223,6 +229,17 @@ class Service:
             loop.create_task(self._keep(desk, sweeper)),
         ]
         return desk
+
+    async def _sealing(self, view: LedgerView) -> Sealing:
+        """The ledger's field keys, read for the first time."""
+        sealing = Sealing(view, self._encryption)
+        async with self.pool.acquire() as connection:
+            await sealing.look(connection)
+        if self._encryption is not None:
+            self.metrics.watch_keys(
+                view.name, lambda: sealing.age, lambda: sealing.behind, lambda: bool(sealing.problem)
+            )
+        return sealing
 
     def _measured(self, writer: Writer, breaker: Breaker) -> Run:
         name = writer.ledger.name
@@ -250,6 +267,7 @@ class Service:
             try:
                 await sweeper.sweep()
                 async with self.pool.acquire() as connection:
+                    await desk.sealing.look(connection)
                     while await desk.sealer.seal(connection):
                         pass
                 desk.sealed_at = time.monotonic()

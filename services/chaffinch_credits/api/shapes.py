@@ -1,6 +1,6 @@
 """What is answered, as types: the views return them, and the OpenAPI document is made from them."""
 
-from typing import NotRequired
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -36,7 +36,10 @@ class AccountShape(TypedDict):
 
 
 class EntryShape(TypedDict):
-    """What was decided on one request, refusals included."""
+    """What was decided on one request, refusals included.
+
+    metadata: what was said beside it, where one entry is asked for; metadata_sealed: there is some, but no key for it.
+    """
 
     seq: int
     id: str
@@ -52,6 +55,8 @@ class EntryShape(TypedDict):
     effective_at: str
     created_at: str
     expires_at: str | None
+    metadata: NotRequired[dict[str, Any]]
+    metadata_sealed: NotRequired[bool]
 
 
 class EntriesShape(TypedDict):

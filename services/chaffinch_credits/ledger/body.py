@@ -1,7 +1,7 @@
 """The canonical body of a request: what it asks for, without its id. Its hash is in the entry.
 
 Sorted keys, amounts as decimal strings, times as microseconds, defaults left out, metadata as sent: the same request is
-the same whatever its spacing or order.
+the same whatever its spacing or order. In the place of metadata that is sealed stands the hash of what is sealed.
 """
 
 from dataclasses import replace
@@ -13,6 +13,8 @@ import orjson
 
 from chaffinch_credits.ledger.requests import AnyRequest, Close, Grant, Hold, Open, Post, Reverse, Transfer, Void
 
+SEALED = b"\x01"
+"""What sealed metadata begins with; plain metadata is JSON."""
 _SAID: dict[type, tuple[str, tuple[str, ...]]] = {
     Open: ("open", ("account", "asset", "allow_negative")),
     Close: ("close", ("account",)),
@@ -26,7 +28,7 @@ _SAID: dict[type, tuple[str, tuple[str, ...]]] = {
 
 
 def canonical(request: AnyRequest, metadata: bytes = b"") -> bytes:
-    """The bytes that are hashed. metadata: JSON with sorted keys, or nothing."""
+    """The bytes that are hashed. metadata: JSON with sorted keys, or sealed, or nothing."""
     kind, fields = _SAID[type(request)]
     asked: dict[str, Any] = {"type": kind}
     for name in (*fields, "effective_at"):
@@ -34,7 +36,9 @@ def canonical(request: AnyRequest, metadata: bytes = b"") -> bytes:
         if value is None or value is False or (value == 0 and name in {"code", "priority"}):
             continue
         asked[name] = str(value) if isinstance(value, UUID) or name == "amount" else value
-    if metadata:
+    if metadata.startswith(SEALED):
+        asked["sealed"] = sha256(metadata).hexdigest()
+    elif metadata:
         asked["metadata"] = orjson.Fragment(metadata)
     return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
 

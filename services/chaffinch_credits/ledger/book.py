@@ -93,12 +93,12 @@ class Lot:
 
 @dataclass(slots=True)
 class Decided:
-    """An entry decided before, as far as later decisions need it."""
+    """An entry decided before, as far as later decisions need it. told_by: the hash that its repetitions have, too."""
 
     seq: int
     kind: Kind
     outcome: Outcome
-    body_hash: bytes
+    told_by: bytes
     debit: str = ""
     credit: str = ""
     amount: int = 0

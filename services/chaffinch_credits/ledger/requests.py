@@ -14,6 +14,8 @@ class Request:
     Attributes:
         id: chosen by the client before it sends; the same id with the same body is the same request.
         body_hash: SHA-256 of the canonical body, 32 bytes.
+        known_by: other hashes by which a repetition is told, as that of metadata that is sealed anew each time is not;
+            the first is recorded with a refusal.
         effective_at: when it counts for the client's books, or None for the time of the decision.
 
     """
@@ -21,6 +23,12 @@ class Request:
     id: UUID
     body_hash: bytes
     effective_at: int | None = None
+    known_by: tuple[bytes, ...] = ()
+
+    @property
+    def told_by(self) -> bytes:
+        """The hash that is the same for each repetition."""
+        return self.known_by[0] if self.known_by else self.body_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

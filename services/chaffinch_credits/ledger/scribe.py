@@ -71,7 +71,7 @@ class Scribe:
             expires_at,
             request.body_hash,
         )
-        self._record(entry, debit.name, credit.name if credit else "")
+        self._record(entry, request.told_by, debit.name, credit.name if credit else "")
         debit.version = entry.seq
         if credit:
             credit.version = entry.seq
@@ -100,7 +100,7 @@ class Scribe:
             None,
             NO_BODY,
         )
-        self._record(entry, debit.name, credit.name)
+        self._record(entry, NO_BODY, debit.name, credit.name)
         debit.version = credit.version = entry.seq
 
     def refusal(self, request: AnyRequest, outcome: Outcome) -> Entry:
@@ -125,9 +125,9 @@ class Scribe:
             self.now if request.effective_at is None else request.effective_at,
             self.now,
             getattr(request, "expires_at", None),
-            request.body_hash,
+            request.told_by,
         )
-        self._record(entry, *named)
+        self._record(entry, request.told_by, *named)
         return entry
 
     def _next(self) -> int:
@@ -135,10 +135,10 @@ class Scribe:
         self.book.next_seq = seq + 1
         return seq
 
-    def _record(self, entry: Entry, debit: str, credit: str) -> None:
+    def _record(self, entry: Entry, told_by: bytes, debit: str, credit: str) -> None:
         self.entries.append(entry)
         self.book.decided[entry.id] = Decided(
-            entry.seq, entry.kind, entry.outcome, entry.body_hash, debit, credit, entry.amount
+            entry.seq, entry.kind, entry.outcome, told_by, debit, credit, entry.amount
         )
 
 

@@ -25,6 +25,13 @@ async def find(connection: Connection, name: str) -> LedgerView | None:
     return LedgerView(row["key"], row["id"], row["name"], {a["code"]: a["scale"] for a in assets})
 
 
+async def every(connection: Connection) -> list[LedgerView]:
+    """All ledgers, by name."""
+    rows = await connection.fetch("SELECT name FROM ledger ORDER BY name")
+    found = [await find(connection, row["name"]) for row in rows]
+    return [view for view in found if view is not None]
+
+
 async def ensure(connection: Connection, name: str, assets: dict[str, int]) -> LedgerView:
     """Make the ledger and the assets that it lacks; ValueError when an asset has another scale already."""
     async with connection.transaction():

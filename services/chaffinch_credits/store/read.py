@@ -12,13 +12,16 @@ from chaffinch_credits.ledger.words import OUTCOMES, Kind
 from chaffinch_credits.store.connection import Connection
 
 _DECIDED = """
-SELECT e.id, e.seq, e.kind, e.outcome, e.body_hash, e.amount, d.name AS debit, c.name AS credit,
+SELECT e.id, e.seq, e.kind, e.outcome, e.amount,
+       CASE WHEN get_byte(m.body, 0) = 1 THEN substring(m.body FROM 6 FOR 32) ELSE e.body_hash END AS told_by,
+       d.name AS debit, c.name AS credit,
        e.kind IN (3, 5) AND EXISTS (
            SELECT FROM entry r WHERE r.ledger = e.ledger AND r.target = e.id AND r.kind = 10 AND r.outcome = 0
        ) AS reversed
 FROM entry e
 LEFT JOIN account d ON d.ledger = e.ledger AND d.number = e.debit
 LEFT JOIN account c ON c.ledger = e.ledger AND c.number = e.credit
+LEFT JOIN metadata m ON m.ledger = e.ledger AND m.seq = e.seq
 WHERE e.ledger = $1 AND e.id = ANY($2)"""
 _ACCOUNTS = """
 SELECT number, name, asset, allow_negative, closed, debits, credits, held, expected, version
@@ -94,7 +97,7 @@ async def _read_decided(connection: Connection, ledger: int, touched: Touched, b
             row["seq"],
             Kind(row["kind"]),
             OUTCOMES[row["outcome"]],
-            row["body_hash"],
+            row["told_by"],
             row["debit"] or "",
             row["credit"] or "",
             row["amount"],

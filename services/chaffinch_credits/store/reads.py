@@ -138,6 +138,14 @@ async def metadata(connection: Connection, ledger: int) -> dict[int, bytes]:
     return {row[0]: row[1] for row in rows}
 
 
+async def metadata_of(connection: Connection, ledger: int, seq: int) -> bytes:
+    """What the client said beside one request, perhaps sealed; nothing, if it said nothing."""
+    found: bytes | None = await connection.fetchval(
+        "SELECT body FROM metadata WHERE ledger = $1 AND seq = $2", ledger, seq
+    )
+    return found or b""
+
+
 async def open_holds(connection: Connection, ledger: int) -> dict[UUID, OpenHold]:
     """Holds that are open, by id."""
     rows = await connection.fetch(_OPEN_HOLDS, ledger, Kind.HOLD)

@@ -2,7 +2,7 @@
 
 from chaffinch_credits.store.connection import Connection
 
-_TABLES = "ledger, asset, ledger_head, account, entry, metadata, hold, lot, block, checkpoint, tile, audit_logs"
+_TABLES = "ledger, asset, ledger_head, account, entry, metadata, hold, lot, block, checkpoint, tile, audit_logs, dek"
 _CHANGING = {
     "ledger_head": "next_seq, next_number, block_number, block_hash",
     "account": "closed, debits, credits, held, expected, version",

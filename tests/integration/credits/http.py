@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -37,6 +37,7 @@ class Api:
 
     session: aiohttp.ClientSession
     base: str
+    metrics: Callable[[], str] = str
 
     async def send(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request; path relative to the ledger `shop` unless it begins with /v1."""
@@ -87,7 +88,8 @@ async def serving(dsn: str, keys: Keys | None = None, **options: Any) -> AsyncIt
         task = asyncio.create_task(server.serve([listening]))
         try:
             async with aiohttp.ClientSession() as session:
-                yield Api(session, f"http://127.0.0.1:{listening.getsockname()[1]}")
+                base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                yield Api(session, base, lambda: service.metrics.text().decode())
         finally:
             server.should_exit = True
             await task

@@ -31,7 +31,7 @@ VERSIONS = {
 }
 EXTERNAL = {"external": {"dsnSecretRef": {"name": "pg", "key": "dsn"}}}
 SPECS = (
-    spec(replicas=3, tls={}),
+    spec(replicas=3, tls={}, encryption={"keySecretRef": {"name": "kek"}}),
     spec(autoscaling={}, tls={"mode": "Mutual"}, deletionPolicy="Delete", access={"allowFrom": [{"namespace": "api"}]}),
     spec(database=EXTERNAL, access={"apiKeysSecretRef": {"name": "keys", "key": "k"}}),
 )
@@ -40,7 +40,7 @@ SPECS = (
 @pytest.mark.parametrize("wanted", SPECS)
 def test_every_object_is_valid_and_has_no_unknown_field(api: ApiServer, wanted: CreditsLedgerSpec) -> None:
     """Strict validation, so that a misspelt field is an error and not a silent loss."""
-    names = ("pg", "keys", *made_once(wanted, "api-credits"))
+    names = ("pg", "keys", "kek", *made_once(wanted, "api-credits"))
     world = snapshot(
         namespace="default",
         job=JobState.SUCCEEDED,

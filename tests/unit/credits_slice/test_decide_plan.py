@@ -12,6 +12,7 @@ from chaffinch_operator.children.seen import Found, JobState, Pods
 from chaffinch_operator.children.writes import Apply, Delete
 from chaffinch_operator.credits.decide import Decision, Stage, decide, pending, renewal_due
 from chaffinch_operator.credits.model import CreditsLedgerSpec
+from chaffinch_operator.credits.objects import deployment, migration_name
 from chaffinch_operator.credits.plan import MakeCertificates, MakeSecret, Operation, Secret, plan
 from chaffinch_operator.credits.reasons import STALLED, Reason
 from chaffinch_operator.credits.snapshot import Snapshot, Validity
@@ -119,6 +120,33 @@ def test_a_missing_key_is_named_with_those_that_there_are() -> None:
     decision = decide(spec(database=EXTERNAL), snapshot(secrets={"pg": frozenset({"url"})}), NOW)
     assert decision.reason is Reason.SECRET_KEY_NOT_FOUND
     assert "has no key dsn (it has: url)" in decision.message
+
+
+ENCRYPTED = {"keySecretRef": {"name": "kek"}, "rotationPeriod": "720h"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [({}, Reason.SECRET_NOT_FOUND), ({"kek": frozenset[str]()}, Reason.SECRET_KEY_NOT_FOUND)],
+)
+def test_encryption_needs_a_key(secrets: dict[str, frozenset[str]], reason: Reason) -> None:
+    """The message has the command that makes one."""
+    decision = decide(spec(encryption=ENCRYPTED), snapshot(secrets=secrets), NOW)
+    assert decision.reason is reason
+    assert "kubectl create secret generic kek" in decision.message
+
+
+def test_a_new_key_encryption_key_is_another_migration_and_no_other_pod() -> None:
+    """Data keys are wrapped anew by a Job; running pods get the key by their volume."""
+    wanted = spec(encryption=ENCRYPTED)
+    before, after = (snapshot(secrets={"kek": frozenset(names)}) for names in ({"1"}, {"1", "2"}))
+    assert migration_name(wanted, before) != migration_name(wanted, after)
+    assert deployment(wanted, before) == deployment(wanted, after)
+    pod = deployment(wanted, after)["spec"]["template"]["spec"]
+    assert {"name": "keks", "secret": {"secretName": "kek", "defaultMode": 0o440}} in pod["volumes"]
+    env = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert env["CHAFFINCH_CREDITS_KEK_DIR"] == "/etc/chaffinch-credits/keks"
+    assert env["CHAFFINCH_CREDITS_KEY_ROTATION_SECONDS"] == "2592000.0"
 
 
 def test_a_foreign_object_of_our_name_is_not_touched() -> None:

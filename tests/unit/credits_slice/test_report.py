@@ -50,6 +50,17 @@ def test_database_and_schema_have_conditions_of_their_own() -> None:
     assert (found["DatabaseReady"], found["SchemaCurrent"]) == ("False", "True")
 
 
+def test_keys_are_current_when_all_are_wrapped_anew() -> None:
+    """Only then may an older key-encryption key be removed; without encryption there is no such condition."""
+    wanted = spec(encryption={"keySecretRef": {"name": "kek"}})
+    for job, status in ((JobState.RUNNING, "False"), (JobState.SUCCEEDED, "True")):
+        world = snapshot(job=job, database=running(1), secrets={"kek": frozenset({"1"})})
+        after = report(wanted, CreditsLedgerStatus(), world, decide(wanted, world, NOW), NOW)
+        assert {c.type: c.status for c in after.conditions}["KeysCurrent"] == status
+    plain = report(spec(), CreditsLedgerStatus(), snapshot(), decide(spec(), snapshot(), NOW), NOW)
+    assert "KeysCurrent" not in {c.type for c in plain.conditions}
+
+
 def test_the_same_world_gives_the_same_status() -> None:
     """At rest nothing is written, however often it is looked."""
     once = said()
