@@ -29,15 +29,17 @@ from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.leader import Elector
 from chaffinch_operator.metrics import KindMetrics, Metrics
 from chaffinch_operator.ports.prometheus import PrometheusServers
-from chaffinch_operator.resources import CREDITSLEDGERS, Resource
+from chaffinch_operator.ports.shadow import HttpShadowService
+from chaffinch_operator.resources import CREDITSLEDGERS, SHADOWEVALUATIONS, Resource
 from chaffinch_operator.runtime import Key, Runtime, Slice
 from chaffinch_operator.settings import BadSettingError, Settings
+from chaffinch_operator.shadow.reconcile import Reconciler as EvaluationReconciler
 from chaffinch_operator.turns import aside
 
 Build = Callable[[Kube, HoldKeeper, PrometheusServers, Metrics], Slice]
 CRD_RETRY_SECONDS = 2.0
 _log = structlog.get_logger("chaffinch.operator")
-_KINDS = (CANARYROLLOUTS, CREDITSLEDGERS)
+_KINDS = (CANARYROLLOUTS, CREDITSLEDGERS, SHADOWEVALUATIONS)
 _WAITED_FOR = ("crds", "hold", "sync")
 
 
@@ -73,6 +75,7 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
         Kube.connect(settings, observe=metrics.request) as kube,
         Kube.connect(settings, attempts=1, seconds=settings.renew_seconds / 2) as lease_kube,
         PrometheusServers(observe=metrics.queried) as prometheus,
+        HttpShadowService() as shadow_service,
         HealthServer(health, metrics, settings) as server,
         Alerting(settings, kube, metrics) as alerts,
     ):
@@ -91,11 +94,14 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
         rollouts = build(kube, hold, prometheus, metrics)
         runtime = _runtime(settings, CANARYROLLOUTS, rollouts, metrics, lambda: health.ready("sync"))
         ledgers = _runtime(settings, CREDITSLEDGERS, LedgerReconciler(kube, settings, _now), metrics)
+        evaluation = EvaluationReconciler(kube, settings, shadow_service, _now)
+        evaluations = _runtime(settings, SHADOWEVALUATIONS, evaluation, metrics)
+        loops = registry.Loops(runtime, ledgers, evaluations)
         alerts.lead(runtime)
         health.lead(*_WAITED_FOR)
         metrics.leading(True)
         with _beside(_keep_lease(elector), elector.watch_renewals(health.renewal_seen), alerts.poll()):
-            status = await _lead(kube, runtime, ledgers, hold, health, metrics, settings, stop)
+            status = await _lead(kube, loops, hold, health, metrics, settings, stop)
         await elector.release()
     _log.info("operator_stopped", identity=settings.identity, status=status)
     return status
@@ -103,8 +109,7 @@ async def serve(settings: Settings, build: Build = build_canary) -> int:
 
 async def _lead(
     kube: Kube,
-    runtime: Runtime,
-    ledgers: Runtime,
+    loops: registry.Loops,
     hold: HoldKeeper,
     health: Health,
     metrics: Metrics,
@@ -121,16 +126,15 @@ async def _lead(
     if not await _unless_stopped(_wait_for_crds(kube, health), stop):
         return 0
     with _beside(hold.run(found)):
-        if not await _unless_stopped(_expect(kube, runtime, settings), stop):
+        if not await _unless_stopped(_expect(kube, loops.rollouts, settings), stop):
             return 0
         try:
-            await registry.run(kube, runtime, ledgers, settings, stop)
+            await registry.run(kube, loops, settings, stop)
         except Exception as error:  # noqa: BLE001 - such as the CRD's removal: a fresh process waits for it
             _log.error("watches_failed", error=f"{type(error).__name__}: {error}")
             return 1
         finally:
-            runtime.stop()
-            ledgers.stop()
+            loops.stop()
     return 0
 
 
@@ -151,8 +155,10 @@ async def _wait_for_crds(kube: Kube, health: Health) -> None:
             missing = [kind.name for kind in _KINDS if not await kube.serves(kind)]
             if not missing:
                 return health.ready("crds")
-            verb = "is" if len(missing) == 1 else "are"
-            why = f"{' and '.join(missing)} {verb} not served: kubectl apply --server-side -k crds/"
+            *others, last = missing
+            verb = "are" if others else "is"
+            listed = f"{', '.join(others)} and {last}" if others else last
+            why = f"{listed} {verb} not served: kubectl apply --server-side -k crds/"
             health.not_ready("crds", why)
         except ChaffinchError as error:
             health.not_ready("crds", str(error))

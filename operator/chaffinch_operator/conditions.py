@@ -40,6 +40,14 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parsed(text: str) -> datetime | None:
+    """The moment of a time that `rfc3339` wrote; None for any other text."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def cut(text: str, length: int = MAX_MESSAGE) -> str:
     """Return at most `length` characters, the last one an ellipsis when something was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"

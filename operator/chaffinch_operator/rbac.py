@@ -11,6 +11,8 @@ from chaffinch_operator.names import GROUP
 LEASE_NAME = "chaffinch-operator"
 LEDGER_ROLE = "chaffinch-credits"
 """Said by credits.decide too; a test keeps them equal."""
+SHADOW_ROLE = "chaffinch-shadow"
+"""Said by shadow.problems too; a test keeps them equal."""
 CRD_NAME = f"canaryrollouts.{GROUP}"
 HOLD_NAMES = ("chaffinch-hold-unproven-templates", "chaffinch-only-operator-releases", "chaffinch-keep-stable-selector")
 """Names said elsewhere too, by modules above this one; a test keeps them equal."""
@@ -40,7 +42,7 @@ CLUSTER_RULES = (
         GROUP,
         ("canaryrollouts",),
         ("get", "list", "watch", "patch"),
-        "read what is asked for; patch only the finalizer",
+        "read what is asked for; patch the finalizer, and spec.suspend where a ShadowEvaluation says StartCanary",
     ),
     Rule(GROUP, ("canaryrollouts/status",), ("patch",), "report state and evidence"),
     Rule(GROUP, ("canaryrollouts/finalizers",), ("update",), "be the owner of children where owners are checked"),
@@ -52,6 +54,14 @@ CLUSTER_RULES = (
     ),
     Rule(GROUP, ("creditsledgers/status",), ("patch",), "report state"),
     Rule(GROUP, ("creditsledgers/finalizers",), ("update",), "be the owner of children where owners are checked"),
+    Rule(
+        GROUP,
+        ("shadowevaluations",),
+        ("get", "list", "watch", "patch"),
+        "read what is asked for; patch only the finalizer",
+    ),
+    Rule(GROUP, ("shadowevaluations/status",), ("patch",), "report state"),
+    Rule(GROUP, ("shadowevaluations/finalizers",), ("update",), "be the owner of children where owners are checked"),
     Rule(
         "apps",
         ("deployments",),
@@ -72,7 +82,7 @@ CLUSTER_RULES = (
         "gateway.networking.k8s.io",
         ("httproutes",),
         ("get", "create", "patch", "delete"),
-        "make the generated route, move its weights, remove it",
+        "make the generated route, move its weights, remove it; put a mirror's filter in and take it out",
     ),
     Rule("events.k8s.io", ("events",), ("create",), "tell people what happened"),
     Rule("admissionregistration.k8s.io", _POLICIES, ("create",), "install the hold"),
@@ -110,6 +120,17 @@ LEDGER_RULES = (
 )
 """In the namespaces of ledgers, where people bind the ClusterRole LEDGER_ROLE to the operator."""
 
+SHADOW_RULES = (
+    Rule("", ("secrets",), ("get", "create"), "read the database's address; make its password and the API's token"),
+    Rule("", ("configmaps",), ("list", "create", "patch", "delete"), "the evaluation's file"),
+    Rule("", ("services",), ("get", "create", "patch"), "where copies go, and the address of the database"),
+    Rule("apps", ("deployments", "statefulsets"), ("get", "create", "patch"), "the service and its database"),
+    Rule("batch", ("jobs",), ("list", "create", "patch", "delete"), "migrate the schema; replay requests"),
+    Rule("batch", ("cronjobs",), ("get", "create", "patch"), "drop samples that are over their retention"),
+    Rule("networking.k8s.io", ("networkpolicies",), ("get", "create", "patch"), "close what need not be open"),
+)
+"""In the namespaces of evaluations, where people bind the ClusterRole SHADOW_ROLE to the operator."""
+
 LEASE_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("create",), "elect a leader"),
     Rule(
@@ -122,8 +143,8 @@ LEASE_RULES = (
 )
 """In the operator's own namespace."""
 
-_STATUS = ("canaryrollouts/status", "creditsledgers/status")
-_ALL = ("canaryrollouts", "creditsledgers", *_STATUS)
+_STATUS = ("canaryrollouts/status", "creditsledgers/status", "shadowevaluations/status")
+_ALL = ("canaryrollouts", "creditsledgers", "shadowevaluations", *_STATUS)
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 
@@ -148,7 +169,7 @@ USER_ROLES = (
         ("edit", "admin"),
         (
             Rule(GROUP, ("canaryrollouts",), _WRITE, "configure, and act: promote, abort, retry, pause, resume"),
-            Rule(GROUP, ("creditsledgers",), _WRITE, "configure"),
+            Rule(GROUP, ("creditsledgers", "shadowevaluations"), _WRITE, "configure"),
         ),
     ),
     UserRole(

@@ -12,8 +12,8 @@ from typing import Any, cast
 import kopf
 
 from chaffinch_operator.kube import CANARYROLLOUTS, DEPLOYMENTS, Kube
-from chaffinch_operator.names import FINALIZER, LABEL_LEDGER
-from chaffinch_operator.resources import CREDITSLEDGERS
+from chaffinch_operator.names import FINALIZER, LABEL_EVALUATION, LABEL_LEDGER
+from chaffinch_operator.resources import CREDITSLEDGERS, SHADOWEVALUATIONS
 from chaffinch_operator.runtime import Key, Runtime
 from chaffinch_operator.settings import Settings
 
@@ -38,12 +38,25 @@ class _Unremembered(kopf.DiffBaseStorage):
 
 
 @dataclass(frozen=True, slots=True)
+class Loops:
+    """The loops of each kind's objects."""
+
+    rollouts: Runtime
+    ledgers: Runtime
+    evaluations: Runtime
+
+    def stop(self) -> None:
+        """End all of them."""
+        for each in (self.rollouts, self.ledgers, self.evaluations):
+            each.stop()
+
+
+@dataclass(frozen=True, slots=True)
 class Memo:
     """What handlers are given; kopf makes a shallow copy per object."""
 
     kube: Kube
-    runtime: Runtime
-    ledgers: Runtime
+    loops: Loops
     stop: asyncio.Event
 
 
@@ -66,14 +79,13 @@ async def stop_the_rest(memo: Any, **_: Any) -> None:
     """End what kopf waits five seconds for: the flag's waiter, and loops begun after it had told the others to stop."""
     it = cast("Memo", memo)
     it.stop.set()
-    it.runtime.stop()
-    it.ledgers.stop()
+    it.loops.stop()
 
 
 @kopf.daemon(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
 async def look_after_rollout(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:
     """The one reconcile loop of a CanaryRollout."""
-    await cast("Memo", memo).runtime.look_after(body, stopped.wait)
+    await cast("Memo", memo).loops.rollouts.look_after(body, stopped.wait)
 
 
 @kopf.on.event(CANARYROLLOUTS.group, CANARYROLLOUTS.version, CANARYROLLOUTS.plural, registry=REGISTRY)
@@ -85,13 +97,13 @@ async def rollout_event(
     **_: Any,
 ) -> None:
     """Hand it to the loop of a CanaryRollout."""
-    await _happened(cast("Memo", memo).runtime, body, event, type)
+    await _happened(cast("Memo", memo).loops.rollouts, body, event, type)
 
 
 @kopf.daemon(CREDITSLEDGERS.group, CREDITSLEDGERS.version, CREDITSLEDGERS.plural, registry=REGISTRY)
 async def look_after_ledger(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:
     """The one reconcile loop of a CreditsLedger."""
-    await cast("Memo", memo).ledgers.look_after(body, stopped.wait)
+    await cast("Memo", memo).loops.ledgers.look_after(body, stopped.wait)
 
 
 @kopf.on.event(CREDITSLEDGERS.group, CREDITSLEDGERS.version, CREDITSLEDGERS.plural, registry=REGISTRY)
@@ -103,7 +115,25 @@ async def ledger_event(
     **_: Any,
 ) -> None:
     """Hand it to the loop of a CreditsLedger."""
-    await _happened(cast("Memo", memo).ledgers, body, event, type)
+    await _happened(cast("Memo", memo).loops.ledgers, body, event, type)
+
+
+@kopf.daemon(SHADOWEVALUATIONS.group, SHADOWEVALUATIONS.version, SHADOWEVALUATIONS.plural, registry=REGISTRY)
+async def look_after_evaluation(memo: Any, body: Mapping[str, Any], stopped: Any, **_: Any) -> None:
+    """The one reconcile loop of a ShadowEvaluation."""
+    await cast("Memo", memo).loops.evaluations.look_after(body, stopped.wait)
+
+
+@kopf.on.event(SHADOWEVALUATIONS.group, SHADOWEVALUATIONS.version, SHADOWEVALUATIONS.plural, registry=REGISTRY)
+async def evaluation_event(
+    memo: Any,
+    body: Mapping[str, Any],
+    event: Mapping[str, Any],
+    type: str | None,  # noqa: A002
+    **_: Any,
+) -> None:
+    """Hand it to the loop of a ShadowEvaluation."""
+    await _happened(cast("Memo", memo).loops.evaluations, body, event, type)
 
 
 async def _happened(runtime: Runtime, body: Mapping[str, Any], event: Mapping[str, Any], kind: str | None) -> None:
@@ -125,11 +155,12 @@ async def deployment_event(
     labels: Mapping[str, str],
     **_: Any,
 ) -> None:
-    """Wake the rollouts and the ledger that a Deployment belongs to."""
-    it = cast("Memo", memo)
-    it.runtime.deployment_changed(namespace or "", name or "", labels)
-    if LABEL_LEDGER in labels:
-        it.ledgers.wakeups.wake(Key(namespace or "", labels[LABEL_LEDGER]))
+    """Wake the rollouts, the ledger and the evaluation that a Deployment belongs to."""
+    loops = cast("Memo", memo).loops
+    loops.rollouts.deployment_changed(namespace or "", name or "", labels)
+    for label, runtime in ((LABEL_LEDGER, loops.ledgers), (LABEL_EVALUATION, loops.evaluations)):
+        if label in labels:
+            runtime.wakeups.wake(Key(namespace or "", labels[label]))
 
 
 def _lighten(body: dict[str, Any]) -> None:
@@ -154,14 +185,14 @@ def settings_for_kopf() -> kopf.OperatorSettings:
     return settings
 
 
-async def run(kube: Kube, runtime: Runtime, ledgers: Runtime, settings: Settings, stop: asyncio.Event) -> None:
+async def run(kube: Kube, loops: Loops, settings: Settings, stop: asyncio.Event) -> None:
     """Run kopf until `stop` is set or the process is asked to end."""
     everywhere = not settings.watch_namespaces
     # kopf's own guess of an identity looks the user up, and the image's user has no entry in /etc/passwd
     await kopf.operator(
         registry=REGISTRY,
         settings=settings_for_kopf(),
-        memo=Memo(kube, runtime, ledgers, stop),
+        memo=Memo(kube, loops, stop),
         standalone=True,
         identity=cast("Any", settings.identity),
         stop_flag=stop,

@@ -67,8 +67,10 @@ class Settings:
     """CHAFFINCH_ALERTMANAGER_SECONDS: how often it is asked while a rollout that listens to alerts is under way."""
     credits_image: str = "chaffinch:0.1.0"
     """CHAFFINCH_CREDITS_IMAGE: image of CreditsLedgers' services and migrations; the operator's own."""
+    shadow_image: str = "chaffinch:0.1.0"
+    """CHAFFINCH_SHADOW_IMAGE: image of ShadowEvaluations' services, replays and migrations; the operator's own."""
     postgres_image: str = "chaffinch-postgres:0.1.0"
-    """CHAFFINCH_POSTGRES_IMAGE: image of CreditsLedgers' managed databases."""
+    """CHAFFINCH_POSTGRES_IMAGE: image of managed databases."""
     resync_seconds: float = 300.0
     """CHAFFINCH_RESYNC_SECONDS: an idle object is looked at this often even if nothing was heard of it."""
     max_concurrent_reconciles: int = 8
@@ -120,6 +122,7 @@ class Settings:
             alertmanager_ca_file=_text(environ, "ALERTMANAGER_CA_FILE", ""),
             alertmanager_seconds=_number(environ, "ALERTMANAGER_SECONDS", default.alertmanager_seconds),
             credits_image=_text(environ, "CREDITS_IMAGE", default.credits_image),
+            shadow_image=_text(environ, "SHADOW_IMAGE", default.shadow_image),
             postgres_image=_text(environ, "POSTGRES_IMAGE", default.postgres_image),
             resync_seconds=_number(environ, "RESYNC_SECONDS", default.resync_seconds),
             max_concurrent_reconciles=_count(environ, "MAX_CONCURRENT_RECONCILES", default.max_concurrent_reconciles),

@@ -12,6 +12,8 @@ from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.status import CreditsLedgerStatus
 from chaffinch_operator.names import API_VERSION, GROUP, VERSION
 from chaffinch_operator.schema import cel
+from chaffinch_operator.shadow.model import ShadowEvaluationSpec
+from chaffinch_operator.shadow.status import ShadowEvaluationStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,36 @@ CREDITS_LEDGER = Kind(
     slice="credits",
 )
 
-KINDS = (CANARY_ROLLOUT, CREDITS_LEDGER)
+SHADOW_EVALUATION = Kind(
+    kind="ShadowEvaluation",
+    plural="shadowevaluations",
+    short="se",
+    description="ShadowEvaluation runs a candidate beside the control on the same requests, answers nobody, and says "
+    "Promote, Hold, Reject or Inconclusive, by paired statistics.",
+    spec=ShadowEvaluationSpec,
+    status=ShadowEvaluationStatus,
+    columns=(
+        Column("Ready", f"{_READY}.status"),
+        Column("Reason", f"{_READY}.reason"),
+        Column("Verdict", ".status.verdict"),
+        Column("Requests", ".status.requests", "integer", wide=True, description="Requests that were compared"),
+        Column("Lost", ".status.discordant.lost", "integer", wide=True, description="Detections of the control alone"),
+        Column("Coverage", ".status.coverage.share", wide=True),
+        Column("Candidate", ".spec.candidate.serviceRef.name", wide=True),
+        Column("Message", f"{_READY}.message", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    selectable=(".spec.traffic.mirror.httpRouteRef.name",),
+    rules=(
+        (
+            "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "metadata.name is the name of a Service too: up to 40 of a-z, 0-9 and -, a letter first, no - last",
+        ),
+    ),
+    slice="shadow",
+)
+
+KINDS = (CANARY_ROLLOUT, CREDITS_LEDGER, SHADOW_EVALUATION)
 
 
 def definition(kind: Kind) -> dict[str, Any]:

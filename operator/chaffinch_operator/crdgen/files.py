@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chaffinch_operator.crdgen import argocd, rbac_page, reasons_page, reference_page
-from chaffinch_operator.crdgen.crd import CANARY_ROLLOUT, CREDITS_LEDGER, KINDS, Kind, definition
+from chaffinch_operator.crdgen.crd import CANARY_ROLLOUT, CREDITS_LEDGER, KINDS, SHADOW_EVALUATION, Kind, definition
 from chaffinch_operator.crdgen.roles import operator_roles, user_roles
 from chaffinch_operator.crdgen.text import yaml_text
 from chaffinch_operator.names import GROUP
@@ -20,6 +20,7 @@ def generated(root: Path) -> dict[str, str]:
         ),
         "docs/reference/reasons.md": reasons_page.page(_reasons(root, CANARY_ROLLOUT)),
         "docs/reference/creditsledger-reasons.md": reasons_page.ledger_page(_reasons(root, CREDITS_LEDGER)),
+        "docs/reference/shadowevaluation-reasons.md": reasons_page.evaluation_page(_reasons(root, SHADOW_EVALUATION)),
         "docs/reference/rbac.md": rbac_page.page(),
     }
     for kind in KINDS:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chaffinch_operator.crdgen.markdown import table
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_RULES, USER_ROLES, Rule
+from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_RULES, SHADOW_RULES, USER_ROLES, Rule
 
 _INTRO = """\
 <!-- Generated from operator/chaffinch_operator/rbac.py by `python -m chaffinch_operator.crdgen`. -->
@@ -18,6 +18,16 @@ The ClusterRole `chaffinch-credits`. It is bound nowhere: who wants a ledger in 
 
 ```sh
 kubectl create rolebinding chaffinch-credits -n NAMESPACE --clusterrole=chaffinch-credits \\
+  --serviceaccount=chaffinch-system:chaffinch-operator
+```
+"""
+_EVALUATIONS = """\
+## In namespaces with ShadowEvaluations
+
+The ClusterRole `chaffinch-shadow`, bound nowhere either.
+
+```sh
+kubectl create rolebinding chaffinch-shadow -n NAMESPACE --clusterrole=chaffinch-shadow \\
   --serviceaccount=chaffinch-system:chaffinch-operator
 ```
 """
@@ -47,6 +57,8 @@ def page() -> str:
             _rules(LEASE_RULES),
             _LEDGERS,
             _rules(LEDGER_RULES),
+            _EVALUATIONS,
+            _rules(SHADOW_RULES),
             _USERS,
             table(("ClusterRole", "Added to", "May"), users),
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action
 from chaffinch_operator.crdgen.markdown import table
 from chaffinch_operator.credits import reasons as ledger
+from chaffinch_operator.shadow import reasons as evaluation
 
 _INTRO = """\
 <!-- Generated from operator/chaffinch_operator/canary/reasons.py by `python -m chaffinch_operator.crdgen`. -->
@@ -23,6 +24,14 @@ _LEDGER_INTRO = """\
 
 `status.lastDecision.reason` says in which state a ledger is; the same reason stands in the conditions `Ready`,
 `Reconciling` and `Stalled`, and in Events. *Stalled* reasons wait for a person.
+"""
+_EVALUATION_INTRO = """\
+<!-- Generated from operator/chaffinch_operator/shadow/reasons.py by `python -m chaffinch_operator.crdgen`. -->
+# Reasons of ShadowEvaluation
+
+`status.lastDecision.reason` says in which state an evaluation is; the same reason stands in the conditions `Ready`,
+`Reconciling` and `Stalled`, and in Events. *Stalled* reasons wait for a person. The condition `Concluded` has the
+verdict as its reason: `Promote`, `Hold`, `Reject` or `Inconclusive`. Its reasons are told in `status.reasons`.
 """
 _VERDICTS = """\
 ## Verdicts of a gate
@@ -86,6 +95,12 @@ def page(source: str) -> str:
 def ledger_page(source: str) -> str:
     """Return the page of CreditsLedger's reasons."""
     return "\n".join([_LEDGER_INTRO, _reasons(constants(source, "Reason"), ledger.STALLED)]).rstrip() + "\n"
+
+
+def evaluation_page(source: str) -> str:
+    """Return the page of ShadowEvaluation's reasons."""
+    sections = [_EVALUATION_INTRO, _reasons(constants(source, "Reason"), evaluation.STALLED)]
+    return "\n".join(sections).rstrip() + "\n"
 
 
 def _reasons(reasons: list[Constant], stalled: Container[str]) -> str:

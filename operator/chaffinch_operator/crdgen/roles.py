@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_ROLE, LEDGER_RULES, USER_ROLES, Rule, UserRole
+from chaffinch_operator.rbac import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    LEDGER_ROLE,
+    LEDGER_RULES,
+    SHADOW_ROLE,
+    SHADOW_RULES,
+    USER_ROLES,
+    Rule,
+    UserRole,
+)
 
 OPERATOR = "chaffinch-operator"
 NAMESPACE = "chaffinch-system"
@@ -11,13 +21,14 @@ _API = "rbac.authorization.k8s.io"
 
 
 def operator_roles() -> list[dict[str, Any]]:
-    """Return what the operator's service account may do: everywhere, in its own namespace, and with ledgers."""
+    """Return what the operator's service account may do: everywhere, at home, with ledgers and with evaluations."""
     return [
         _role("ClusterRole", {"name": OPERATOR}, CLUSTER_RULES),
         _binding("ClusterRole", {"name": OPERATOR}),
         _role("Role", {"name": OPERATOR, "namespace": NAMESPACE}, LEASE_RULES),
         _binding("Role", {"name": OPERATOR, "namespace": NAMESPACE}),
         _role("ClusterRole", {"name": LEDGER_ROLE}, LEDGER_RULES),
+        _role("ClusterRole", {"name": SHADOW_ROLE}, SHADOW_RULES),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -50,6 +50,7 @@ Address = Annotated[str, AfterValidator(_address)]
 RuleList = Annotated[tuple[str, ...], Field(max_length=64), AfterValidator(_rule_list)]
 HeaderRule = Annotated[str, AfterValidator(_header_rule)]
 Share = Annotated[str, AfterValidator(_share)]
+Decimal = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 
 
@@ -126,6 +127,25 @@ class Limits(_Part):
     unsaved: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
 
 
+class Hypothesis(_Part):
+    """What the candidate must show; decimals are strings. Metrics are those of the analysis."""
+
+    test: Literal["NonInferiority", "Superiority"] = "NonInferiority"
+    metric: Annotated[str, Field(min_length=1, max_length=64)] = "mcc"
+    margin: Decimal = "0.01"
+    alpha: Decimal = "0.05"
+    design: Literal["AlwaysValid", "FixedN"] = "AlwaysValid"
+    planned: Annotated[int, Field(ge=1)] = 10_000
+    prevalence: Share | None = None
+
+
+class Guardrail(_Part):
+    """By how much a metric may get worse at most."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=64)]
+    max_increase: Decimal
+
+
 class Retention(_Part):
     """For how long samples and sums are kept."""
 
@@ -148,6 +168,10 @@ class Evaluation(_Part):
     labels: Labels = Labels()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    hypothesis: Hypothesis = Hypothesis()
+    guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=32)] = (
+        Guardrail(metric="falsePositiveRate", max_increase="0.001"),
+    )
 
     @cached_property
     def redact(self) -> Rules:

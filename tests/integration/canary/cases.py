@@ -9,6 +9,7 @@ from chaffinch_operator.canary.reasons import IN_FLIGHT, STALLED, Action, Reason
 from chaffinch_operator.kube import CANARYROLLOUTS, CRDS, DEPLOYMENTS, PODS, SERVICES
 from integration.canary.world import NAME, Object, Shop, deployment, gate, rollout, service
 from support import fake_prometheus as prom
+from support.gateway_crd import HTTPROUTE_CRD
 from support.nodeless import READINESS
 
 Step = Callable[[Shop], Awaitable[None]]
@@ -119,34 +120,7 @@ async def pods_start(shop: Shop) -> None:
 
 async def gateway_api_installed(shop: Shop) -> None:
     """The CRD of HTTPRoute; a stand-in for the real one, with any content."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": schema},
-    }
-    await shop.kube.apply(
-        CRDS,
-        {
-            "metadata": {
-                "name": "httproutes.gateway.networking.k8s.io",
-                "annotations": {"api-approved.kubernetes.io": "unapproved, a stand-in for tests"},
-            },
-            "spec": {
-                "group": "gateway.networking.k8s.io",
-                "scope": "Namespaced",
-                "versions": [version],
-                "names": {
-                    "plural": "httproutes",
-                    "kind": "HTTPRoute",
-                    "singular": "httproute",
-                    "listKind": "HTTPRouteList",
-                },
-            },
-        },
-    )
+    await shop.kube.apply(CRDS, HTTPROUTE_CRD)
 
 
 def target_cases() -> list[Case]:

@@ -273,7 +273,8 @@ async def test_it_waits_for_the_crd_and_ends_when_that_goes(tmp_path: Path) -> N
         process = start(STUB, "a", api.kubeconfig, tmp_path, {"POD_NAMESPACE": "default"})
 
         async def waiting() -> bool:
-            missing = "canaryrollouts.chaffinch.dev and creditsledgers.chaffinch.dev are not served"
+            kinds = [f"{kind}.chaffinch.dev" for kind in ("canaryrollouts", "creditsledgers", "shadowevaluations")]
+            missing = f"{kinds[0]}, {kinds[1]} and {kinds[2]} are not served"
             return missing in process.get("/readyz")[1]
 
         try:

@@ -212,6 +212,7 @@ def test_the_argo_cd_component_adds_to_its_config_map(tmp_path: Path, kubectl: A
         "resource.customizations.health.chaffinch.dev_CanaryRollout",
         "resource.customizations.actions.chaffinch.dev_CanaryRollout",
         "resource.customizations.health.chaffinch.dev_CreditsLedger",
+        "resource.customizations.health.chaffinch.dev_ShadowEvaluation",
     }
 
 

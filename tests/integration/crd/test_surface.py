@@ -21,10 +21,15 @@ from chaffinch_operator.canary.status import (
 )
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.schema import Condition
+from chaffinch_operator.shadow.model import ShadowEvaluationSpec
 
 pytestmark = pytest.mark.apiserver
 
-MODELS: dict[str, type[BaseModel]] = {"CanaryRollout": CanaryRolloutSpec, "CreditsLedger": CreditsLedgerSpec}
+MODELS: dict[str, type[BaseModel]] = {
+    "CanaryRollout": CanaryRolloutSpec,
+    "CreditsLedger": CreditsLedgerSpec,
+    "ShadowEvaluation": ShadowEvaluationSpec,
+}
 SAMPLES = sorted((Path(__file__).parents[3] / "manifests/samples").glob("*.yaml"))
 MINIMAL: dict[str, Any] = {
     "targetRef": {"name": "shop"},

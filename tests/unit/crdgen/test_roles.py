@@ -9,7 +9,16 @@ import yaml
 from chaffinch_operator import rbac
 from chaffinch_operator.canary import hold
 from chaffinch_operator.credits.decide import RIGHTS
-from chaffinch_operator.rbac import CLUSTER_RULES, LEASE_RULES, LEDGER_ROLE, LEDGER_RULES, USER_ROLES, Rule
+from chaffinch_operator.rbac import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    LEDGER_ROLE,
+    LEDGER_RULES,
+    SHADOW_ROLE,
+    SHADOW_RULES,
+    USER_ROLES,
+    Rule,
+)
 from chaffinch_operator.settings import Settings
 
 BASE = Path(__file__).parents[3] / "manifests/base"
@@ -50,16 +59,17 @@ def stated(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, str]]:
         ("ClusterRole", "chaffinch-operator", CLUSTER_RULES),
         ("Role", "chaffinch-operator", LEASE_RULES),
         ("ClusterRole", LEDGER_ROLE, LEDGER_RULES),
+        ("ClusterRole", SHADOW_ROLE, SHADOW_RULES),
     ],
 )
 def test_the_manifest_grants_what_the_table_says(kind: str, name: str, rules: tuple[Rule, ...]) -> None:
     """No more, no less."""
     found = {(item["kind"], item["metadata"]["name"]): item for item in documents("rbac.yaml")}
     assert granted(found[kind, name]) == stated(rules)
-    assert sum("rules" in item for item in found.values()) == 3
+    assert sum("rules" in item for item in found.values()) == 4
 
 
-def test_the_rights_for_ledgers_are_bound_nowhere() -> None:
+def test_the_rights_for_ledgers_and_evaluations_are_bound_nowhere() -> None:
     """They hold Secrets: only who owns a namespace gives them there."""
     bound = [item["roleRef"]["name"] for item in documents("rbac.yaml") if "roleRef" in item]
     assert bound == ["chaffinch-operator", "chaffinch-operator"]

@@ -49,6 +49,11 @@ VIOLATIONS = {
         "chaffinch_operator.credits.plan",
         "chaffinch_operator.credits.decide is not allowed to import chaffinch_operator.credits.plan",
     ),
+    "what is to be done for an evaluation depends on how it is written": (
+        f"{OPERATOR}/shadow/decide.py",
+        "chaffinch_operator.shadow.plan",
+        "chaffinch_operator.shadow.decide is not allowed to import chaffinch_operator.shadow.plan",
+    ),
     "one slice knows another": (
         f"{OPERATOR}/credits/plan.py",
         "chaffinch_operator.canary.reasons",
