@@ -1,13 +1,18 @@
 """The HTTP API: its operations, who may ask for them, and how problems are answered."""
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 
+from prometheus_client import Counter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Asked
 
 from chaffinch_credits.api import commands, models, openapi, queries, shapes, web
 from chaffinch_credits.api.keys import Keys, Scope
@@ -20,6 +25,8 @@ from chaffinch_credits.store.trail import Event
 _SCOPES = {"GET": Scope.READ, "POST": Scope.WRITE, "PUT": Scope.ADMIN}
 _TURNED_AWAY = {401, 403}
 _BASE = "/v1/ledgers/{ledger}"
+_HEAD = ["", "v1", "ledgers"]
+Handler = Callable[[Request], Awaitable[Response]]
 _MOVING = (409, 422)
 
 
@@ -135,24 +142,59 @@ def document() -> openapi.Schema:
     return openapi.document(OPERATIONS, version("chaffinch"))
 
 
-def create(service: Service, keys: Keys | None = None) -> Starlette:
+def create(service: Service, keys: Keys | None = None) -> ASGIApp:
     """The application over a service that is open. keys: None lets everybody in who reaches the port."""
     described = web.json(document())
 
     async def describe(_: Request) -> Response:
         return described
 
-    routes = [_guarded(service, keys, one) for one in OPERATIONS]
+    handlers = [(one, _guarded(service, keys, one)) for one in OPERATIONS]
+    routes = [Route(_pattern(one.path), handler, methods=[one.method]) for one, handler in handlers]
     app = Starlette(
         routes=[*routes, Route("/openapi.json", describe)],
         exception_handlers={HTTPException: _no_route},
     )
     app.state.service = service
-    return app
+    plain = {
+        (one.method, one.path.removeprefix(f"{_BASE}/")): handler
+        for one, handler in handlers
+        if one.path.startswith(f"{_BASE}/") and "{" not in one.path.removeprefix(_BASE)
+    }
+    return _Front(app, plain)
 
 
-def _guarded(service: Service, keys: Keys | None, one: Operation) -> Route:
-    """A route that asks for the key's scope, answers problems and outages, and is counted."""
+def _pattern(path: str) -> str:
+    """As a route: names of accounts, and places of tiles, may have slashes."""
+    return path.replace("{account}", "{account:path}").replace("{index}", "{index:path}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """Finds operations whose path names nothing but the ledger by one look-up; leaves all else to the routes.
+
+    What is asked for most does without the walk through all routes and their wrappers.
+    """
+
+    app: Starlette
+    plain: Mapping[tuple[str, str], Handler]
+
+    async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
+        """One request."""
+        *head, rest = scope["path"].split("/", 4) if scope["type"] == "http" else [""]
+        ours = len(head) == 4 and head[:3] == _HEAD and head[3]
+        handler = self.plain.get((scope["method"], rest)) if ours else None
+        if handler is None:
+            await self.app(scope, receive, send)
+            return
+        scope["path_params"], scope["app"] = {"ledger": head[3]}, self.app
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+def _guarded(service: Service, keys: Keys | None, one: Operation) -> Handler:
+    """A handler that asks for the key's scope, answers problems and outages, and is counted."""
+    seconds, counts = service.metrics.request_seconds.labels(one.method), dict[int, Counter]()
 
     async def counted(request: Request) -> Response:
         start = time.perf_counter()
@@ -163,15 +205,15 @@ def _guarded(service: Service, keys: Keys | None, one: Operation) -> Route:
         except AWAY as problem:
             title = f"the database cannot be reached ({type(problem).__name__}); send the same request again later"
             response = web.problem(Problem(503, "database_unavailable", title, retry_after=1))
-        service.metrics.request_seconds.labels(one.method).observe(time.perf_counter() - start)
-        service.metrics.requests.labels(one.method, one.path, str(response.status_code)).inc()
+        seconds.observe(time.perf_counter() - start)
+        count = counts.get(response.status_code)
+        if count is None:
+            count = service.metrics.requests.labels(one.method, one.path, str(response.status_code))
+            counts[response.status_code] = count
+        count.inc()
         return response
 
-    return Route(
-        one.path.replace("{account}", "{account:path}").replace("{index}", "{index:path}"),
-        counted,
-        methods=[one.method],
-    )
+    return counted
 
 
 async def _answer(request: Request, service: Service, keys: Keys | None, one: Operation) -> Response:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
+from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - a UUID that is read and hashed ten times as fast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from chaffinch_credits.ledger.requests import AnyRequest, Close, Grant, Hold, Open, Post, Reverse, Transfer, Void
@@ -35,7 +36,7 @@ def parse_uuid(text: object) -> UUID:
     """A UUID in its usual form. ValueError otherwise."""
     if not isinstance(text, str) or len(text) != _UUID_LENGTH:
         raise ValueError(ID_TEXT)
-    return UUID(text)
+    return FastUUID(text)
 
 
 def parse_amount(text: object) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chaffinch_credits.api.bodies import MAX_BODY, Fields, parse_json
@@ -19,9 +19,12 @@ _DIGITS = 19
 
 async def body(request: Request) -> Fields:
     """The JSON object that was sent; an empty body is an empty object. Refused as soon as it is too large."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
+    raw, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        raw, more = raw + message.get("body", b""), message.get("more_body", False)
         if len(raw) > MAX_BODY:
             raise Problem(413, "body_too_large", f"the body has more than {MAX_BODY} bytes")
     if not raw:
@@ -29,7 +32,7 @@ async def body(request: Request) -> Fields:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise Problem(415, "unsupported_media_type", f"send the body as {JSON}, not as {kind[:80] or 'nothing'}")
-    return parse_json(bytes(raw))
+    return parse_json(raw)
 
 
 def service(request: Request) -> Service:

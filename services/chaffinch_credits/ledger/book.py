@@ -39,6 +39,21 @@ class Account:
     expected: int = 0
     version: int = 0
 
+    def copied(self) -> "Account":
+        """Another one alike; a tenth of the time of copy.copy, and the most frequent step of all."""
+        return Account(
+            self.number,
+            self.name,
+            self.asset,
+            self.allow_negative,
+            self.closed,
+            self.debits,
+            self.credits,
+            self.held,
+            self.expected,
+            self.version,
+        )
+
     @property
     def balance(self) -> int:
         """What is posted."""
@@ -114,6 +129,8 @@ class Book:
     Attributes:
         lot_index: lots of an account, by the sequence of the grant.
         hold_index: holds on an account that end by themselves.
+        watched: accounts whose lots are all in the book, and those of their holds that end before the time given
+            (None: of all holds none ends by itself later).
 
     """
 
@@ -125,6 +142,7 @@ class Book:
     decided: dict[UUID, Decided] = field(default_factory=dict)
     lot_index: dict[str, tuple[int, ...]] = field(default_factory=dict)
     hold_index: dict[str, tuple[UUID, ...]] = field(default_factory=dict)
+    watched: dict[str, int | None] = field(default_factory=dict)
     below: "Book | None" = None
 
     def page(self) -> "Book":
@@ -143,11 +161,16 @@ class Book:
         below.lot_index.update(self.lot_index)
         below.hold_index.update(self.hold_index)
 
+    def watches(self, account: str, now: int) -> bool:
+        """Whether everything of the account that is due at a time is in the book."""
+        until = self.watched.get(account, now)
+        return until is None or now < until
+
     def account(self, name: str) -> Account | None:
         """The account, to be changed; None when there is none."""
         found = self.accounts.get(name)
         if found is None and self.below is not None and (known := self.below.account(name)) is not None:
-            found = self.accounts[name] = copy(known)
+            found = self.accounts[name] = known.copied()
         return found
 
     def hold(self, hold: UUID) -> HoldState | None:

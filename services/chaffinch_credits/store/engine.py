@@ -18,7 +18,7 @@ from chaffinch_credits.store.read import Touched, read
 from chaffinch_credits.store.write import write, write_metadata
 
 MOST_REMEMBERED = 50_000
-"""Accounts, requests and holds that a book may hold before it is dropped."""
+"""Accounts, holds and lots that a book may have before it is dropped."""
 _HEAD = """
 SELECT next_seq, next_number, block_number, block_hash, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint AS now
 FROM ledger_head WHERE ledger = $1 FOR NO KEY UPDATE"""
@@ -59,7 +59,7 @@ class Engine:
         except BaseException:
             self._book = Book()
             raise
-        page.keep()
+        self._keep(page)
         return made
 
     async def sweep(self, most: int = 200) -> int:
@@ -72,8 +72,13 @@ class Engine:
         except BaseException:
             self._book = Book()
             raise
-        page.keep()
+        self._keep(page)
         return len(made.entries)
+
+    def _keep(self, page: Book) -> None:
+        """Go on from what is written. What was decided is forgotten: it is asked for by id, and new ids are many."""
+        page.keep()
+        self._book.decided.clear()
 
     async def _open(self, touched: Touched, *, sweep_most: int = 0) -> tuple[asyncpg.Record, Book]:
         """Lock the head and see to it that the book has what the batch touches."""
@@ -104,4 +109,4 @@ def _bodies(made: Decisions, metadata: Mapping[UUID, bytes]) -> dict[int, bytes]
 
 
 def _size(book: Book) -> int:
-    return len(book.accounts) + len(book.decided) + len(book.holds) + len(book.lots)
+    return len(book.accounts) + len(book.holds) + len(book.lots)

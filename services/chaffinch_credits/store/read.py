@@ -41,6 +41,11 @@ JOIN account a ON a.ledger = l.ledger AND a.number = l.account
 JOIN account s ON s.ledger = l.ledger AND s.number = l.source
 WHERE l.ledger = $1 AND (l.seq = ANY($3) OR (l.account = ANY($2) AND l.remaining > 0))"""
 
+_NEXT_DUE = """
+SELECT a.name, (SELECT min(h.expires_at) FROM hold h
+                WHERE h.ledger = $1 AND h.debit = a.number AND h.state = 4 AND h.expires_at > $3) AS at
+FROM account a WHERE a.ledger = $1 AND a.number = ANY($2)"""
+
 
 @dataclass(slots=True)
 class Touched:
@@ -73,14 +78,23 @@ class Touched:
 async def read(connection: Connection, ledger: int, touched: Touched, now: int, book: Book) -> None:
     """Fill the book. What it has already is kept: it is newer."""
     await _read_decided(connection, ledger, touched, book)
-    holds = await connection.fetch(_HOLDS_NAMED, ledger, list(touched.holds)) if touched.holds else []
+    named = [hold for hold in touched.holds if hold not in book.holds]
+    holds = await connection.fetch(_HOLDS_NAMED, ledger, named) if named else []
     names = touched.names | {name for row in holds for name in (row["debit"], row["credit"])}
-    numbers = await _read_accounts(connection, ledger, names, book)
-    holds += await connection.fetch(_HOLDS_DUE, ledger, numbers, now)
-    more = {row["credit"] for row in holds} - set(book.accounts)
+    await _read_accounts(connection, ledger, names, book)
+    stale = [book.accounts[name].number for name in names if name in book.accounts and not book.watches(name, now)]
+    if stale or holds:
+        await _read_perishable(connection, ledger, stale, now, book, holds)
+
+
+async def _read_perishable(
+    connection: Connection, ledger: int, numbers: Sequence[int], now: int, book: Book, holds: list[asyncpg.Record]
+) -> None:
+    """Lots and due holds of accounts, and what the holds were drawn from; the book watches the accounts from now on."""
+    holds = holds + await connection.fetch(_HOLDS_DUE, ledger, numbers, now)
     drawn = [seq for row in holds for seq in row["draws"][::2]]
     lots = await connection.fetch(_LOTS, ledger, numbers, drawn)
-    more |= {name for row in lots for name in (row["source"], row["account"])} - set(book.accounts)
+    more = {row["credit"] for row in holds} | {name for row in lots for name in (row["source"], row["account"])}
     await _read_accounts(connection, ledger, more, book)
     for row in holds:
         if row["id"] not in book.holds:
@@ -88,11 +102,13 @@ async def read(connection: Connection, ledger: int, touched: Touched, now: int, 
     for row in lots:
         if row["seq"] not in book.lots:
             book.add_lot(Lot(*row.values()))
+    for row in await connection.fetch(_NEXT_DUE, ledger, numbers, now):
+        book.watched[row["name"]] = row["at"]
 
 
 async def _read_decided(connection: Connection, ledger: int, touched: Touched, book: Book) -> None:
-    wanted = touched.ids - book.decided.keys()
-    for row in await connection.fetch(_DECIDED, ledger, list(wanted)) if wanted else []:
+    wanted = [each for each in touched.ids if each not in book.decided]
+    for row in await connection.fetch(_DECIDED, ledger, wanted) if wanted else []:
         book.decided[row["id"]] = Decided(
             row["seq"],
             Kind(row["kind"]),
@@ -106,12 +122,10 @@ async def _read_decided(connection: Connection, ledger: int, touched: Touched, b
         touched.names.update(name for name in (row["debit"], row["credit"]) if name)
 
 
-async def _read_accounts(connection: Connection, ledger: int, names: Iterable[str], book: Book) -> Sequence[int]:
-    """Numbers of all named accounts that exist."""
+async def _read_accounts(connection: Connection, ledger: int, names: Iterable[str], book: Book) -> None:
     wanted = [name for name in names if name not in book.accounts]
     for row in await connection.fetch(_ACCOUNTS, ledger, wanted) if wanted else []:
         book.accounts[row["name"]] = Account(*row.values())
-    return [book.accounts[name].number for name in names if name in book.accounts]
 
 
 def _hold(row: asyncpg.Record) -> HoldState:

@@ -1,4 +1,4 @@
-"""Write what a batch decided, in one statement: entries, accounts, holds, lots, block and head."""
+"""Write what a batch decided: entries, accounts, holds, lots, block and head."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,30 +8,25 @@ from chaffinch_credits.ledger.entries import Entry
 from chaffinch_credits.ledger.words import OUTCOME_NUMBERS
 from chaffinch_credits.store.connection import Connection
 
+_ENTRY_COLUMNS = (
+    "ledger", "seq", "id", "kind", "outcome", "target", "debit", "credit", "amount", "debit_balance", "debit_held",
+    "credit_balance", "credit_held", "code", "priority", "effective_at", "created_at", "expires_at", "body_hash",
+    "leaf",
+)  # fmt: skip
+_OPENED = """
+INSERT INTO account (ledger, number, name, asset, allow_negative, closed, debits, credits, held, expected, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"""
 _WRITE = """
-WITH entries AS (
-    INSERT INTO entry (ledger, seq, id, kind, outcome, target, debit, credit, amount, debit_balance, debit_held,
-                       credit_balance, credit_held, code, priority, effective_at, created_at, expires_at, body_hash,
-                       leaf)
-    SELECT $1, * FROM unnest($2::bigint[], $3::uuid[], $4::smallint[], $5::smallint[], $6::uuid[], $7::bigint[],
-                             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-                             $14::integer[], $15::integer[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bytea[],
-                             $20::bytea[])
-), changed AS (
-    SELECT * FROM unnest($21::bigint[], $22::text[], $23::text[], $24::boolean[], $25::boolean[], $26::bigint[],
-                         $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[])
-        AS a (number, name, asset, allow_negative, closed, debits, credits, held, expected, version)
-), opened AS (
-    INSERT INTO account (ledger, number, name, asset, allow_negative, closed, debits, credits, held, expected, version)
-    SELECT $1, * FROM changed WHERE number >= $31
-), accounts AS (
-    UPDATE account a SET closed = c.closed, debits = c.debits, credits = c.credits, held = c.held,
+WITH accounts AS (
+    UPDATE account a SET closed = a.closed OR a.number = ANY($2), debits = c.debits, credits = c.credits, held = c.held,
                          expected = c.expected, version = c.version
-    FROM changed c WHERE a.ledger = $1 AND a.number = c.number AND c.number < $31
+    FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+        AS c (number, debits, credits, held, expected, version)
+    WHERE a.ledger = $1 AND a.number = c.number
 ), blocks AS (
-    INSERT INTO block (ledger, number, first, last, previous, hash) VALUES ($1, $32, $33, $34, $35, $36)
+    INSERT INTO block (ledger, number, first, last, previous, hash) VALUES ($1, $9, $10, $11, $12, $13)
 )
-UPDATE ledger_head SET next_seq = $34 + 1, next_number = $37, block_number = $32, block_hash = $36 WHERE ledger = $1"""
+UPDATE ledger_head SET next_seq = $11 + 1, next_number = $14, block_number = $9, block_hash = $13 WHERE ledger = $1"""
 _HOLDS = """
 INSERT INTO hold (ledger, id, seq, debit, credit, amount, expires_at, state, draws)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -51,16 +46,22 @@ async def write(
     leaves: Sequence[bytes],
     block: Block,
 ) -> None:
-    """Write a page, as it lies over the book that was read. One round trip, or more when there are holds or lots."""
+    """Write a page, as it lies over the book that was read: entries by COPY, then what stands after them."""
     below = page.below
     assert below is not None
+    await connection.copy_records_to_table(
+        "entry", records=_entry_rows(ledger, entries, leaves), columns=_ENTRY_COLUMNS
+    )
     changed = [a for a in page.accounts.values() if a.version >= block.first]
+    opened = [a for a in changed if a.number >= below.next_number]
+    if opened:
+        await connection.executemany(_OPENED, [_account_row(ledger, a) for a in opened])
+    stood = [a for a in changed if a.number < below.next_number]
     await connection.execute(
         _WRITE,
         ledger,
-        *_entry_columns(entries, leaves),
-        *_account_columns(changed),
-        below.next_number,
+        [a.number for a in stood if a.closed],
+        *_sums(stood),
         block.number,
         block.first,
         block.last,
@@ -81,37 +82,53 @@ async def write_metadata(connection: Connection, ledger: int, bodies: Mapping[in
     await connection.executemany(_METADATA, [(ledger, seq, body) for seq, body in bodies.items()])
 
 
-def _entry_columns(entries: Sequence[Entry], leaves: Sequence[bytes]) -> tuple[list[object], ...]:
+def _entry_rows(ledger: int, entries: Sequence[Entry], leaves: Sequence[bytes]) -> list[tuple[object, ...]]:
+    return [
+        (
+            ledger,
+            e.seq,
+            e.id,
+            e.kind,
+            OUTCOME_NUMBERS[e.outcome],
+            e.target,
+            e.debit,
+            e.credit,
+            e.amount,
+            e.debit_balance,
+            e.debit_held,
+            e.credit_balance,
+            e.credit_held,
+            e.code,
+            e.priority,
+            e.effective_at,
+            e.created_at,
+            e.expires_at,
+            e.body_hash,
+            leaf,
+        )
+        for e, leaf in zip(entries, leaves, strict=True)
+    ]
+
+
+def _account_row(ledger: int, account: Account) -> tuple[object, ...]:
     return (
-        [e.seq for e in entries],
-        [e.id for e in entries],
-        [e.kind for e in entries],
-        [OUTCOME_NUMBERS[e.outcome] for e in entries],
-        [e.target for e in entries],
-        [e.debit for e in entries],
-        [e.credit for e in entries],
-        [e.amount for e in entries],
-        [e.debit_balance for e in entries],
-        [e.debit_held for e in entries],
-        [e.credit_balance for e in entries],
-        [e.credit_held for e in entries],
-        [e.code for e in entries],
-        [e.priority for e in entries],
-        [e.effective_at for e in entries],
-        [e.created_at for e in entries],
-        [e.expires_at for e in entries],
-        [e.body_hash for e in entries],
-        list(leaves),
+        ledger,
+        account.number,
+        account.name,
+        account.asset,
+        account.allow_negative,
+        account.closed,
+        account.debits,
+        account.credits,
+        account.held,
+        account.expected,
+        account.version,
     )
 
 
-def _account_columns(accounts: Sequence[Account]) -> tuple[list[object], ...]:
+def _sums(accounts: Sequence[Account]) -> tuple[list[int], ...]:
     return (
         [a.number for a in accounts],
-        [a.name for a in accounts],
-        [a.asset for a in accounts],
-        [a.allow_negative for a in accounts],
-        [a.closed for a in accounts],
         [a.debits for a in accounts],
         [a.credits for a in accounts],
         [a.held for a in accounts],
