@@ -132,7 +132,8 @@ async def evaluation_event(
     type: str | None,  # noqa: A002
     **_: Any,
 ) -> None:
-    """Hand it to the loop of a ShadowEvaluation."""
+    """Hand it to the loop of a ShadowEvaluation; the rollout whose route it names may have to write that."""
+    cast("Memo", memo).loops.rollouts.mirrored(body, gone=type == "DELETED")
     await _happened(cast("Memo", memo).loops.evaluations, body, event, type)
 
 

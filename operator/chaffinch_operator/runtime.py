@@ -75,6 +75,8 @@ class Runtime:
         self._synced = synced
         self._managed: dict[str, _Managed] = {}
         self._targets: dict[Key, set[Key]] = {}
+        self._mirrors: dict[str, tuple[str, object, object, object]] = {}
+        """By uid of a ShadowEvaluation: the route it names, and what it wants of it."""
         self._unsynced: set[Key] | None = None
         self._stopping = False
         self.wakeups = Wakeups(Turns(settings.max_concurrent_reconciles, waited=waited))
@@ -120,6 +122,19 @@ class Runtime:
             woken.add(Key(namespace, labels[LABEL_ROLLOUT]))
         for key in woken:
             self.wakeups.wake(key)
+
+    def mirrored(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """Wake the rollout whose route a ShadowEvaluation names, when what it wants of it has changed."""
+        meta, mirror = body["metadata"], ((body.get("spec") or {}).get("traffic") or {}).get("mirror") or {}
+        told = (body.get("status") or {}).get("mirror") or {}
+        route = (mirror.get("httpRouteRef") or {}).get("name", "")
+        wanted = (route, mirror.get("percent"), told.get("active"), meta.get("deletionTimestamp"))
+        before = self._mirrors.pop(meta["uid"], None)
+        if not gone:
+            self._mirrors[meta["uid"]] = wanted
+        if gone or wanted != before:
+            for name in {route, before[0] if before else ""} - {""}:
+                self.wakeups.wake(Key(meta["namespace"], name))
 
     async def look_after(self, body: Mapping[str, Any], stopped: Callable[[], Awaitable[object]]) -> None:
         """Run the loop of an object until `stopped` returns or the object is gone."""

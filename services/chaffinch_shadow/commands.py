@@ -14,6 +14,7 @@ import typer
 import uvloop
 
 from chaffinch_runtime.migrations import SchemaError
+from chaffinch_shadow.api.evidence import question
 from chaffinch_shadow.api.serve import Ports
 from chaffinch_shadow.api.serve import serve as serve_until_told
 from chaffinch_shadow.api.service import Service
@@ -139,11 +140,13 @@ def _as_text(done: Cleanup) -> str:
 
 def _evaluation(file: Path) -> Evaluation:
     try:
-        return load(file.read_bytes())
+        found = load(file.read_bytes())
+        question(found)
     except OSError as problem:
         _fail(f"{file}: {problem.strerror}")
     except BadEvaluationError as problem:
         _fail(f"{file}: {problem}")
+    return found
 
 
 def _dsn(dsn: str, file: Path | None) -> str:

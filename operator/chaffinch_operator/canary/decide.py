@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chaffinch_operator.canary import alerts, calibration, clock, evidence, record, requests
+from chaffinch_operator.canary import alerts, calibration, clock, evidence, prerequisites, record, requests
 from chaffinch_operator.canary.analysis import analyse
 from chaffinch_operator.canary.flow import (
     Context,
@@ -158,7 +158,7 @@ def _held(c: Context, target: Target) -> CanaryRolloutStatus:
         return _held_while_rolling(c, target)
     if not torn_down(c):
         return record.end(c, Action.ABANDON, Reason.SUPERSEDED, "what is left of an earlier canary is removed first")
-    if blocker := blocked(c) or c.snap.provider_problem:
+    if blocker := blocked(c) or prerequisites.unmet(c.spec, c.snap, target, c.now) or c.snap.provider_problem:
         return record.wait(replace(c, status=record.candidate(c.status, target.revision, c.now)), blocker)
     status = record.fresh_start(c.status, target, c.spec.canary.baseline, c.now)
     return record.decided(

@@ -132,6 +132,22 @@ class Promotion(Model):
     """What then happens: Hold keeps the weight and waits for a person."""
 
 
+class ShadowEvaluationRef(Model):
+    """A ShadowEvaluation in the same namespace, whose candidate is the target's held template."""
+
+    name: Label
+    """Name of the ShadowEvaluation."""
+    max_age: Duration = "24h"
+    """How old its verdict may be."""
+
+
+class Prerequisites(Model):
+    """What must be shown before a canary starts."""
+
+    shadow_evaluation_ref: ShadowEvaluationRef
+    """It must have said Promote of the same candidate: the same images, commands, settings and volumes."""
+
+
 class RollbackWindow(Model):
     """How far back an emergency revert needs no canary."""
 
@@ -193,6 +209,8 @@ class CanaryRolloutSpec(Model):
     analysis: Analysis
     alerts: Alerts | None = None
     """Alerts that end or pause a rollout; default: none."""
+    prerequisites: Prerequisites | None = None
+    """What must be shown before a canary starts; default: nothing."""
     rollback_window: RollbackWindow = Field(default=RollbackWindow())
     scale_down_delay_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
     """How long the canary is kept after its weight is zero, so that running requests end."""

@@ -13,6 +13,7 @@ from chaffinch_operator.canary.model import CanaryRolloutSpec, GatewayAPIRouting
 from chaffinch_operator.canary.revision import Template, bare
 from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.canary.snapshot import ReplicaSet, Service, Snapshot, Target
+from chaffinch_operator.children.mirroring import mirror_filter
 
 Body = dict[str, Any]
 
@@ -121,9 +122,12 @@ def route(
     ]
     metadata = _metadata(snap, snap.name)
     metadata["annotations"] = {WEIGHT_SINCE: clock.stamp(since)}
+    rule: Body = {"backendRefs": backends}
+    if snap.mirrors:
+        rule["filters"] = [mirror_filter(mirror) for mirror in snap.mirrors]
     body: Body = {
         "parentRefs": [p.model_dump(by_alias=True, exclude_none=True) for p in routing.parent_refs],
-        "rules": [{"backendRefs": backends}],
+        "rules": [rule],
     }
     if routing.hostnames:
         body["hostnames"] = list(routing.hostnames)

@@ -12,6 +12,7 @@ from chaffinch_operator.canary.hold_keeper import HoldKeeper
 from chaffinch_operator.canary.model import CanaryRolloutSpec, GatewayAPIRouting
 from chaffinch_operator.canary.reasons import IN_FLIGHT, Reason
 from chaffinch_operator.canary.snapshot import Blocker, Canary, Route, Service, Snapshot, Target
+from chaffinch_operator.children.mirroring import Mirror
 from chaffinch_operator.errors import KindMissing
 from chaffinch_operator.kube import (
     CANARYROLLOUTS,
@@ -24,6 +25,7 @@ from chaffinch_operator.kube import (
     SERVICES,
     Kube,
 )
+from chaffinch_operator.resources import SHADOWEVALUATIONS
 
 Object = Mapping[str, Any]
 
@@ -41,6 +43,11 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
     )
     namespace = base.namespace
     routing = spec.traffic_routing.gateway_api
+    base = replace(
+        base,
+        mirrors=await _mirrors(kube, base, routing),
+        evaluation=await _evaluation(kube, namespace, spec),
+    )
     target, service, (canary, taken), (baseline, also_taken), (route, refused), rivals = await asyncio.gather(
         _target(kube, namespace, spec),
         _service(kube, namespace, spec),
@@ -66,6 +73,21 @@ async def observe(kube: Kube, hold: HoldKeeper, body: Object, spec: CanaryRollou
     if snap.deleting:
         snap = replace(snap, namespace_deleting=await _namespace_deleting(kube, namespace))
     return replace(snap, blockers=tuple(blockers))
+
+
+async def _mirrors(kube: Kube, snap: Snapshot, routing: GatewayAPIRouting | None) -> tuple[Mirror, ...]:
+    """ShadowEvaluations that name the route we make: they never write it themselves."""
+    if routing is None or snap.deleting:
+        return ()
+    fields = f"spec.traffic.mirror.httpRouteRef.name={snap.name}"
+    return parse.mirrors(await kube.list(SHADOWEVALUATIONS, snap.namespace, fields=fields))
+
+
+async def _evaluation(kube: Kube, namespace: str, spec: CanaryRolloutSpec) -> Object | None:
+    """The one that must have said Promote."""
+    if spec.prerequisites is None:
+        return None
+    return await kube.get(SHADOWEVALUATIONS, spec.prerequisites.shadow_evaluation_ref.name, namespace)
 
 
 async def _rivals(kube: Kube, namespace: str, body: Object, spec: CanaryRolloutSpec) -> Sequence[Object]:

@@ -10,6 +10,8 @@ from chaffinch_operator.canary import clock, objects, revision
 from chaffinch_operator.canary.sizing import baseline_weight
 from chaffinch_operator.canary.snapshot import Canary, ReplicaSet, Route, Service, Target
 from chaffinch_operator.canary.status import CanaryRolloutStatus, Revision
+from chaffinch_operator.children import mirroring
+from chaffinch_operator.children.mirroring import Mirror
 
 Object = Mapping[str, Any]
 
@@ -147,7 +149,7 @@ def route(body: Object, wanted: Object) -> Route:
         problem=problem,
         fading=weight == objects.FADING,
         baseline=dedicated,
-        current=_covers(body["spec"], wanted["spec"]),
+        current=_covers(body["spec"], wanted["spec"]) and _mirrors(body) == _mirrors(wanted),
     )
 
 
@@ -155,6 +157,23 @@ def route_shares(body: Object) -> tuple[int, ...]:
     """Weights of the backends of a route, as they are written."""
     rules = (body.get("spec") or {}).get("rules") or [{}]
     return tuple(int(b.get("weight", 1)) for b in rules[0].get("backendRefs") or [])
+
+
+def mirrors(evaluations: Sequence[Object]) -> tuple[Mirror, ...]:
+    """Where ShadowEvaluations that adopt a route want copies now, by the status that their own slice writes."""
+    found = []
+    for body in evaluations:
+        asked = ((body["spec"].get("traffic") or {}).get("mirror")) or {}
+        told = ((body.get("status") or {}).get("mirror")) or {}
+        if asked.get("mode") == "Adopt" and told.get("active") and "deletionTimestamp" not in body["metadata"]:
+            found.append(Mirror(told["service"], int(told["port"]), int(asked.get("percent") or 100)))
+    return tuple(sorted(found, key=lambda mirror: mirror.service))
+
+
+def _mirrors(body: Object) -> list[str]:
+    """Services that copies go to: one that is not wanted any more is a difference, unlike what a server adds."""
+    rules = (body.get("spec") or {}).get("rules") or []
+    return [name for rule in rules for each in rule.get("filters") or () if (name := mirroring.target(each))]
 
 
 def _acceptance(body: Object) -> tuple[bool, str]:

@@ -108,6 +108,8 @@ class Reason(StrEnum):
     """The target is in a rollout of its own, which is left to finish."""
     NO_STABLE = "NoStable"
     """The target has no running revision to compare with."""
+    PREREQUISITE_NOT_MET = "PrerequisiteNotMet"
+    """spec.prerequisites: the ShadowEvaluation has not said Promote of this candidate, or too long ago."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: nothing is changed."""
     # stalled: a person must act

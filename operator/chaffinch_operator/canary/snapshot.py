@@ -11,6 +11,7 @@ from typing import Any
 from chaffinch_operator.canary.reasons import Reason
 from chaffinch_operator.canary.revision import HASH_LABEL
 from chaffinch_operator.canary.status import Revision
+from chaffinch_operator.children.mirroring import Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +196,8 @@ class Snapshot:
     calibrations: tuple[Calibration, ...] = ()
     """Of gates that had none yet."""
     provider_problem: Blocker | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    """Where ShadowEvaluations that name our route want copies of requests."""
+    evaluation: Mapping[str, Any] | None = None
+    """The ShadowEvaluation of spec.prerequisites; None where there is none."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from chaffinch_operator.children import mirroring
+from chaffinch_operator.children.mirroring import mirror_filter
 from chaffinch_operator.children.seen import JobState
 from chaffinch_operator.conditions import parsed, rfc3339
 from chaffinch_operator.schema import seconds
@@ -112,7 +114,8 @@ def adopted(mirror: Mirror, snap: Snapshot) -> Route | None:
 
 def wanted_filter(mirror: Mirror, snap: Snapshot) -> Body:
     """The filter of an evaluation."""
-    return routes.mirror_filter(objects.service_name(snap.name), objects.SERVICE_PORT, mirror.percent or 100)
+    service = objects.service_name(snap.name)
+    return mirror_filter(mirroring.Mirror(service, objects.SERVICE_PORT, mirror.percent or 100))
 
 
 def _progress(spec: ShadowEvaluationSpec, snap: Snapshot, run: RunStatus) -> Decision:

@@ -65,6 +65,4 @@ def _labels(spec: ShadowEvaluationSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"maxDelaySeconds": max(int(seconds(spec.labels.max_delay)), 1)}
     if spec.labels.source is not None:
         found["header"] = spec.labels.source.header
-    if spec.labels.audit_rate is not None:
-        found["auditRate"] = spec.labels.audit_rate
     return found

@@ -193,8 +193,6 @@ class Labels(Model):
     source: LabelSource | None = None
     max_delay: Duration = "24h"
     """A label that comes later than this after its request does not count."""
-    audit_rate: Decimal | None = None
-    """Share of the pairs that are labelled whatever the versions said, such as "0.01"."""
 
 
 class Hypothesis(Model):

@@ -6,24 +6,16 @@ Patches carry a test of the resourceVersion that was seen, so that what another 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaffinch_operator.children.mirroring import target
 from chaffinch_operator.shadow.snapshot import Route
 
 Body = dict[str, Any]
 Rule = Mapping[str, Any]
-KIND = "RequestMirror"
-
-
-def mirror_filter(service: str, port: int, percent: int) -> Body:
-    """The filter, with the defaults that an API server fills in."""
-    mirror: Body = {"backendRef": {"group": "", "kind": "Service", "name": service, "port": port}}
-    if percent < 100:
-        mirror["percent"] = percent
-    return {"type": KIND, "requestMirror": mirror}
 
 
 def carries(route: Route, service: str) -> bool:
     """Whether any rule has a filter towards this Service."""
-    return any(_ours(each, service) for rule in route.rules for each in rule.get("filters") or ())
+    return any(target(each) == service for rule in route.rules for each in rule.get("filters") or ())
 
 
 def mirrored(route: Route, wanted: Body) -> bool:
@@ -33,10 +25,10 @@ def mirrored(route: Route, wanted: Body) -> bool:
 
 def adopt(route: Route, wanted: Body) -> list[Body]:
     """JSON patch that puts the filter into every rule with backends; empty when there is nothing to do."""
-    service = wanted["requestMirror"]["backendRef"]["name"]
+    service = target(wanted)
     changes = []
     for index, rule in enumerate(route.rules):
-        own = [each for each in rule.get("filters") or () if _ours(each, service)]
+        own = [each for each in rule.get("filters") or () if target(each) == service]
         if rule.get("backendRefs") and own != [wanted]:
             changes.append(_filters(index, [*_others(rule, service), wanted]))
     return _fenced(route, changes)
@@ -54,13 +46,8 @@ def release(route: Route, service: str) -> list[Body]:
     return _fenced(route, changes)
 
 
-def _ours(each: Rule, service: str) -> bool:
-    target = ((each.get("requestMirror") or {}).get("backendRef")) or {}
-    return each.get("type") == KIND and target.get("name") == service and not target.get("namespace")
-
-
 def _others(rule: Rule, service: str) -> list[Rule]:
-    return [each for each in rule.get("filters") or () if not _ours(each, service)]
+    return [each for each in rule.get("filters") or () if target(each) != service]
 
 
 def _filters(index: int, filters: Sequence[Rule]) -> Body:

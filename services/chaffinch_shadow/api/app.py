@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from chaffinch_shadow.api import openapi, reading, views
+from chaffinch_shadow.api.judging import Judge
 from chaffinch_shadow.api.models import (
     CellsView,
     CoverageView,
@@ -53,6 +54,7 @@ def create(service: Service) -> Starlette:
         routes=[*routes, Route("/openapi.json", described)], exception_handlers={HTTPException: _not_routed}
     )
     app.state.service = service
+    app.state.judge = Judge(service)
     return app
 
 
@@ -80,21 +82,7 @@ async def _not_routed(_: Request, problem: Exception) -> Response:
 
 
 async def _evaluation(request: Request) -> Response:
-    service = _service(request)
-    of = service.evaluation
-    async with service.view() as connection:
-        found = await reads.find(connection, of.uid, of.generation)
-        states = await reads.states(connection, service.registered.key)
-    shown = EvaluationView(
-        uid=str(of.uid),
-        generation=of.generation,
-        namespace=of.namespace,
-        name=of.name,
-        running=found is not None and found.running,
-        shards=views.shards(states),
-        shards_done=sum(state.done for state in states.values()),
-    )
-    return _json(shown)
+    return _json(await _judge(request).now())
 
 
 async def _known(service: Service) -> tuple[Coverage, LabelReport]:
@@ -179,11 +167,11 @@ async def _conclude(request: Request) -> Response:
     service = _service(request)
     async with service.connection() as connection:
         await conclude(connection, service.registered.key)
-    return await _evaluation(request)
+    return _json(await _judge(request).now(fresh=True))
 
 
 OPERATIONS = (
-    Operation("GET", "/v1/evaluation", "evaluation", "Which evaluation this is", EvaluationView),
+    Operation("GET", "/v1/evaluation", "evaluation", "What is counted, and the verdict", EvaluationView),
     Operation("GET", "/v1/cells", "cells", "The counts by label and verdicts, by stratum", CellsView),
     Operation("GET", "/v1/coverage", "coverage", "What became of copies", CoverageView, query=("requests", "percent")),
     Operation("GET", "/v1/guardrails", "guardrails", "Errors, noise and latency, which need no label", GuardrailsView),
@@ -207,6 +195,11 @@ HANDLERS: dict[str, Handler] = {
 def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
+
+
+def _judge(request: Request) -> Judge:
+    judge: Judge = request.app.state.judge
+    return judge
 
 
 def _json(shown: Model) -> Response:

@@ -1,7 +1,7 @@
 """What is sent and what is answered. Counts are strings: they may exceed what JSON readers hold exactly."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -45,18 +45,6 @@ class Shard(Model):
     shard: str
     progress: Count
     done: bool
-
-
-class EvaluationView(Model):
-    """Which evaluation this is."""
-
-    uid: str
-    generation: int
-    namespace: str
-    name: str
-    running: bool
-    shards: list[Shard]
-    shards_done: int
 
 
 class DamageView(Model):
@@ -106,6 +94,43 @@ class CoverageView(Model):
     share: str | None
     ratio_p: str | None
     damage: list[DamageView]
+
+
+class NoiseView(Model):
+    """How much a second control differs from the control."""
+
+    requests: Count
+    differing: Count
+
+
+Part = dict[str, Any]
+
+
+class EvaluationView(Model):
+    """Which evaluation this is, what is counted, and what follows: the document of `chaffinch-shadow analyze`."""
+
+    uid: str
+    generation: int
+    namespace: str
+    name: str
+    running: bool
+    shards: list[Shard]
+    shards_done: int
+    coverage: CoverageView
+    noise: NoiseView | None
+    cells: Annotated[list[int], Field(min_length=8, max_length=8)]
+    requests: int
+    labelled: int
+    expected: int | None
+    question: Part
+    discordant: Part
+    tests: Part
+    metrics: list[Part]
+    auc: Part
+    agreement: Part
+    strata: list[Part]
+    verdict: Literal["Promote", "Hold", "Reject", "Inconclusive"]
+    reasons: list[Part]
 
 
 class Latency(Model):

@@ -17,6 +17,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (uid, generation) DO UPDATE SET samples_days = excluded.samples_days,
     aggregates_days = excluded.aggregates_days, max_delay = excluded.max_delay
 RETURNING key, started_at, running"""
+_SUPERSEDE = """
+UPDATE evaluation SET running = false, ended_at = now() WHERE uid = $1 AND generation < $2 AND running"""
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE traffic_samples INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"""
 _INSERT = """
@@ -47,7 +49,7 @@ class Registered:
 
 
 async def register(connection: Connection, evaluation: Evaluation) -> Registered:
-    """Write the evaluation down, once a generation."""
+    """Write the evaluation down, once a generation; those before it are over."""
     row = await connection.fetchrow(
         _REGISTER,
         evaluation.uid,
@@ -59,6 +61,7 @@ async def register(connection: Connection, evaluation: Evaluation) -> Registered
         evaluation.retention.aggregates_days,
     )
     assert row is not None
+    await connection.execute(_SUPERSEDE, evaluation.uid, evaluation.generation)
     return Registered(row["key"], row["started_at"].astimezone(UTC).date(), row["running"])
 
 

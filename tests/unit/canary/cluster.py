@@ -49,6 +49,20 @@ class Died(Exception):  # noqa: N818 - what happened to the operator
     """The process was killed."""
 
 
+SELECTABLE = {
+    ("CanaryRollout", "spec.targetRef.name"),
+    ("ShadowEvaluation", "spec.traffic.mirror.httpRouteRef.name"),
+}
+
+
+def _at(body: Object, path: str) -> object:
+    """What is at a path of names; None where there is nothing."""
+    found: Any = body
+    for name in path.split("."):
+        found = (found or {}).get(name)
+    return found
+
+
 @dataclass
 class Cluster:
     """Objects by kind and name; the operator's writes, in their order."""
@@ -103,13 +117,13 @@ class Cluster:
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
-        """All objects of a kind whose labels match, and whose field does: of CanaryRollouts the target's name."""
+        """All objects of a kind whose labels match, and whose field does, where the CRD lets one select by it."""
         wanted = dict(part.split("=") for part in labels.split(",")) if labels else {}
         found = [o for (kind, _), o in sorted(self.objects.items()) if kind == resource.kind]
         if fields:
-            path, _, name = fields.partition("=")
-            assert (resource.kind, path) == ("CanaryRollout", "spec.targetRef.name"), fields
-            found = [o for o in found if o["spec"]["targetRef"]["name"] == name]
+            path, _, value = fields.partition("=")
+            assert (resource.kind, path) in SELECTABLE, fields
+            found = [o for o in found if _at(o, path) == value]
         return [copy.deepcopy(o) for o in found if wanted.items() <= (o["metadata"].get("labels") or {}).items()]
 
     async def apply(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:

@@ -8,6 +8,7 @@ import pytest
 
 from chaffinch_operator.canary import objects, parse
 from chaffinch_operator.canary.snapshot import Target
+from chaffinch_operator.children.mirroring import Mirror
 from unit.canary.builders import NOW, scene, template
 
 FULL = {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3, "observedGeneration": 7}
@@ -180,3 +181,39 @@ def test_an_edit_by_hand_is_seen_and_a_default_is_not() -> None:
     assert routed(25, parentRefs=[{"name": "public", "kind": "Gateway", "group": "gateway.networking.k8s.io"}]).current
     assert parse.route_shares({}) == ()
     assert parse.route_shares({"spec": {"rules": [{"backendRefs": [{"name": "a"}]}]}}) == (1,)
+
+
+MIRROR = Mirror("rules-mirror", 80, 20)
+
+
+def evaluation(mode: str = "Adopt", active: bool = True, **meta: str) -> dict[str, Any]:
+    """A ShadowEvaluation that names our route."""
+    told = {"service": "rules-mirror", "port": 80, "active": active}
+    asked = {"mode": mode, "percent": 20}
+    return {"metadata": meta, "spec": {"traffic": {"mirror": asked}}, "status": {"mirror": told}}
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (evaluation(), (MIRROR,)),
+        (evaluation(active=False), ()),
+        (evaluation(mode="External"), ()),
+        (evaluation(deletionTimestamp="2026-01-01T00:00:00Z"), ()),
+        ({"metadata": {}, "spec": {"traffic": {"replay": {}}}}, ()),
+    ],
+)
+def test_copies_are_wanted_while_an_evaluation_says_so(body: dict[str, Any], found: tuple[Mirror, ...]) -> None:
+    """By its status; one that is being deleted wants none."""
+    assert parse.mirrors([body]) == found
+
+
+def test_a_filter_is_a_difference_both_ways() -> None:
+    """One that is missing, and one that is not wanted any more; other filters are a server's own business."""
+    plain, copied = scene(), scene().world(mirrors=(MIRROR,))
+    routing = plain.model.traffic_routing.gateway_api
+    assert routing is not None
+    without, within = (objects.route(s.model, s.snap, routing, None, NOW) for s in (plain, copied))
+    live = [{**body, "metadata": {**body["metadata"], "uid": "r"}} for body in (without, within)]
+    assert [parse.route(body, without).current for body in live] == [True, False]
+    assert [parse.route(body, within).current for body in live] == [False, True]

@@ -176,6 +176,34 @@ def test_two_rollouts_of_one_target_are_both_woken(virtually: Run) -> None:
     virtually(scenario())
 
 
+def test_a_rollout_is_woken_when_an_evaluation_wants_something_else_of_its_route(virtually: Run) -> None:
+    """Copies from now on, or no more; counts in the status of the evaluation are none of its business."""
+
+    async def story() -> None:
+        it = Scenario()
+        task = await it.start()
+        for change, passes in (({}, 1), ({"requests": 9}, 0), ({"mirror": {"active": False}}, 1)):
+            it.runtime.mirrored(evaluation(**change))
+            await settle()
+            assert len(it.work.passes) == passes, change
+            it.work.passes.clear()
+        it.runtime.mirrored(evaluation(), gone=True)
+        await settle()
+        assert len(it.work.passes) == 1
+        task.cancel()
+
+    virtually(story())
+
+
+def evaluation(**status: object) -> dict[str, Any]:
+    """A ShadowEvaluation that adopts the route web, as a watch shows it."""
+    return {
+        "metadata": {"namespace": "shop", "name": "rules", "uid": "e1", "generation": 1},
+        "spec": {"traffic": {"mirror": {"mode": "Adopt", "httpRouteRef": {"name": "web"}}}},
+        "status": {"mirror": {"active": True}, **status},
+    }
+
+
 def test_a_deletion_waits_for_the_cleanup(virtually: Run) -> None:
     """The framework may take the finalizer off only when clean_up has returned."""
 

@@ -26,7 +26,7 @@ FULL = spec(
         "clusterBy": "header:x-client",
         "strata": {"header": "x-route", "values": ["login", "search"]},
     },
-    labels={"source": {"header": "x-label"}, "maxDelay": "2h", "auditRate": "0.01"},
+    labels={"source": {"header": "x-label"}, "maxDelay": "2h"},
     hypothesis={"metric": "recall", "margin": "0.02", "prevalence": "0.01", "design": "FixedN"},
     guardrails=[{"metric": "lostDetections", "maxIncrease": "0.01"}],
     retention={"samples": "3d", "aggregates": "30d"},

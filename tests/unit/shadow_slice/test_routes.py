@@ -5,11 +5,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaffinch_operator.shadow.routes import adopt, carries, mirror_filter, mirrored, release
+from chaffinch_operator.children.mirroring import Mirror, mirror_filter
+from chaffinch_operator.shadow.routes import adopt, carries, mirrored, release
 from unit.shadow_slice.builders import BACKENDS, patched, route
 
-WANTED = mirror_filter("waf-rules-mirror", 80, 20)
-OTHER = mirror_filter("somebody-elses", 80, 100)
+WANTED = mirror_filter(Mirror("waf-rules-mirror", 80, 20))
+OTHER = mirror_filter(Mirror("somebody-elses", 80))
 HEADER = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}
 RULES = st.fixed_dictionaries(
     {},
@@ -36,14 +37,14 @@ def test_what_was_put_in_is_exactly_what_is_taken_out(rules: list[dict[str, Any]
 
 def test_another_percentage_replaces_the_filter_in_place() -> None:
     """Never two towards the same Service."""
-    before = route({"backendRefs": BACKENDS, "filters": [HEADER, mirror_filter("waf-rules-mirror", 80, 50)]})
+    before = route({"backendRefs": BACKENDS, "filters": [HEADER, mirror_filter(Mirror("waf-rules-mirror", 80, 50))]})
     after = patched(before, adopt(before, WANTED))
     assert after.rules[0]["filters"] == [HEADER, WANTED]
 
 
 def test_all_requests_need_no_percentage() -> None:
     """As an API server without that field would say it."""
-    assert "percent" not in mirror_filter("s", 80, 100)["requestMirror"]
+    assert "percent" not in mirror_filter(Mirror("s", 80))["requestMirror"]
 
 
 def test_nothing_to_do_is_no_patch() -> None:
