@@ -6,6 +6,7 @@ from typing import TypeAlias
 from chaffinch_shadow.analysis.analyse import Agreement, Analysis
 from chaffinch_shadow.analysis.bootstrap import Resampled
 from chaffinch_shadow.analysis.comparison import Comparison, Stratum
+from chaffinch_shadow.analysis.question import LATENCY_P99, Guardrail
 from chaffinch_shadow.analysis.verdict import Reason
 from chaffinch_stats.paired import Estimate, NotAvailable, Pairs
 from chaffinch_stats.paired.agreement import Kappa
@@ -58,8 +59,12 @@ def _question(of: Analysis) -> dict[str, Json]:
         "alpha": asked.alpha,
         "design": asked.design.value,
         "prevalence": None if asked.prevalence is None else float(asked.prevalence),
-        "guardrails": [{"metric": str(each.metric), "maxIncrease": each.limit} for each in asked.guardrails],
+        "guardrails": [_guardrail(each) for each in asked.guardrails],
     }
+
+
+def _guardrail(of: Guardrail) -> Json:
+    return {"metric": str(of.metric), "maxRatio" if of.metric == LATENCY_P99 else "maxIncrease": of.limit}
 
 
 def _number(value: float | NotAvailable) -> Json:
@@ -190,7 +195,7 @@ def _reason(of: Reason) -> Json:
         "reason": of.kind.value,
         "message": of.message,
         "metric": of.metric,
-        "value": of.value,
+        "value": None if of.value is None else _number(of.value),
         "limit": of.limit,
         "p": of.p,
     }

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from chaffinch_shadow.analysis import bootstrap, delong
 from chaffinch_shadow.analysis.claims import Claim, claim
 from chaffinch_shadow.analysis.comparison import Comparisons, Context, Stratum, compare, strata
+from chaffinch_shadow.analysis.observed import NOTHING, Evidence, Observed, guard
 from chaffinch_shadow.analysis.question import Aim, Question
 from chaffinch_shadow.analysis.rows import Grades, Rows, count, square_table
 from chaffinch_shadow.analysis.verdict import Coverage, Reason, Verdict, decide
 from chaffinch_stats.paired import Cells, Estimate, Metric, NotAvailable, Pairs
 from chaffinch_stats.paired.agreement import Kappa, kappa
 from chaffinch_stats.paired.auc import PairedAuc
-from chaffinch_stats.paired.metrics import VarianceOf, estimate
+from chaffinch_stats.paired.metrics import estimate
 from chaffinch_stats.paired.square import SquareTests, square_tests
 
 EXACT_AUC_UP_TO = 2_000_000
@@ -103,7 +104,7 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class _Found:
     """What an analysis rests on, from rows or from cells."""
 
     cells: Cells
@@ -112,55 +113,67 @@ class _Evidence:
     auc: PairedAuc | NotAvailable
     agreement: Agreement
     strata: tuple[Stratum, ...] = ()
+    observed: Observed = NOTHING
 
 
 def analyse_cells(cells: Cells, question: Question, *, expected: int | None = None, seed: int = SEED) -> Analysis:
     """Return the analysis of eight counts; areas, clusters, strata and times are beyond them."""
     coverage, auc = Coverage(cells.total, cells.total, expected), NotAvailable("cells hold no scores")
-    evidence = _Evidence(cells, coverage, Context(), auc, _agreement(cells.verdicts, None))
-    return _conclude(evidence, question, seed)
+    found = _Found(cells, coverage, Context(), auc, _agreement(cells.verdicts, None))
+    return _conclude(found, question, seed)
 
 
 def analyse_rows(
-    rows: Rows, question: Question, *, expected: int | None = None, seed: int = SEED, exact_auc: bool | None = None
+    rows: Rows,
+    question: Question,
+    *,
+    expected: int | None = None,
+    seed: int = SEED,
+    exact_auc: bool | None = None,
+    observed: Observed = NOTHING,
 ) -> Analysis:
-    """Return the analysis of rows; `exact_auc` None leaves the choice to the number of rows."""
+    """Return the analysis of rows; `exact_auc` None leaves the choice to the number of rows.
+
+    observed: errors and latency, which rows do not tell.
+    """
     cells, unlabelled = count(rows.label, rows.control, rows.candidate), Pairs(*rows.unlabelled)
     exact = len(rows.label) <= EXACT_AUC_UP_TO if exact_auc is None else exact_auc
-    evidence = _Evidence(
+    found = _Found(
         cells,
         Coverage(cells.total, cells.total + unlabelled.total, expected),
         Context(rows),
         _auc(rows, exact=exact),
         _agreement(cells.verdicts + unlabelled, rows.grades),
         () if rows.stratum is None else strata(rows, rows.stratum),
+        observed,
     )
-    return _conclude(evidence, question, seed)
+    return _conclude(found, question, seed)
 
 
-def judge(cells: Cells, question: Question, coverage: Coverage, variance_of: VarianceOf | None = None) -> Judgement:
+def judge(evidence: Evidence, question: Question, coverage: Coverage) -> Judgement:
     """Return the claims and the verdict, without all that is only shown."""
+    cells, variance_of = evidence.cells, evidence.variance_of
     limit = question.margin if question.aim is Aim.NON_INFERIORITY else -question.margin
     hypothesis = claim(question.metric, limit, cells, question, variance_of)
-    guardrails = tuple(claim(each.metric, each.limit, cells, question, variance_of) for each in question.guardrails)
+    guardrails = tuple(guard(each, evidence, question) for each in question.guardrails)
     verdict, reasons = decide(question, cells, coverage, hypothesis, guardrails)
     return Judgement(hypothesis, guardrails, verdict, reasons)
 
 
-def _conclude(evidence: _Evidence, question: Question, seed: int) -> Analysis:
-    cells, variance = evidence.cells, evidence.context.variance_of()
-    judged = judge(cells, question, evidence.coverage, variance)
+def _conclude(found: _Found, question: Question, seed: int) -> Analysis:
+    cells, variance = found.cells, found.context.variance_of()
+    judged = judge(Evidence(cells, found.auc, found.observed, variance), question, found.coverage)
     alpha, prevalence = question.alpha, question.prevalence
     return Analysis(
         question,
         cells,
-        evidence.coverage,
-        compare(cells, evidence.context),
+        found.coverage,
+        compare(cells, found.context),
         tuple(estimate(m, cells, alpha=alpha, prevalence=prevalence, variance_of=variance) for m in Metric),
         _resampled(cells, question, seed, clustered=variance is not None),
-        evidence.auc,
-        evidence.agreement,
-        evidence.strata,
+        found.auc,
+        found.agreement,
+        found.strata,
         judged,
     )
 

@@ -53,29 +53,30 @@ def claim(
     harm = -name.better_when * found.difference
     pairs = pairs_of(name, cells) if variance_of is None else None
     if pairs is not None:
-        return _of_rate(name, limit, harm, pairs, question)
+        return of_pairs(name, limit, harm, pairs if name.better_when < 0 else pairs.swapped, question)
     if isinstance(found.standard_error, NotAvailable) or found.standard_error == 0.0:
         return NotAvailable("the delta method finds no variance in these counts")
     z = (harm - limit) / found.standard_error
-    worse, within = _tails(z, cells.total, question)
+    worse, within = tails(z, cells.total, question)
     return Claim(metric, limit, harm, worse, within)
 
 
-def _tails(z: float, requests: int, question: Question) -> tuple[float, float]:
+def tails(z: float, requests: int, question: Question) -> tuple[float, float]:
+    """Return p_worse and p_within of a standard normal statistic that grows with harm."""
     if question.design is Design.FIXED_N:
         return normal_upper(z), normal_upper(-z)
     worse, within = (always_valid_p(side, requests, question.alpha, float(question.planned)) for side in (z, -z))
     return worse, within
 
 
-def _of_rate(metric: Metric, limit: float, harm: float, pairs: Pairs, question: Question) -> Claim | NotAvailable:
-    turned = pairs if metric.better_when < 0 else pairs.swapped
-    test = margin_test(turned, limit)
+def of_pairs(metric: str, limit: float, harm: float, pairs: Pairs, question: Question) -> Claim | NotAvailable:
+    """Return the claim on a rate of events that nobody wants, by Tango's score."""
+    test = margin_test(pairs, limit)
     if isinstance(test, NotAvailable):
         return test
     if question.design is Design.FIXED_N:
         return Claim(metric, limit, harm, test.p_above, test.p_below)
-    worse, within = _tails(test.z, pairs.total, question)
+    worse, within = tails(test.z, pairs.total, question)
     return Claim(metric, limit, harm, max(worse, test.p_above), max(within, test.p_below))
 
 
@@ -91,6 +92,6 @@ def _lost(limit: float, cells: Cells, question: Question) -> Claim | NotAvailabl
     within = 1.0 - math.exp(log_tail(lost + 1, attacks, limit)) if lost < attacks else 1.0
     if question.design is Design.ALWAYS_VALID:
         z = (lost - attacks * limit) / math.sqrt(attacks * limit * (1.0 - limit))
-        at_any_time = _tails(z, attacks, question)
+        at_any_time = tails(z, attacks, question)
         worse, within = max(worse, at_any_time[0]), max(within, at_any_time[1])
     return Claim(LOST_DETECTIONS, limit, share, worse, max(0.0, within))

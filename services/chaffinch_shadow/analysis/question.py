@@ -10,6 +10,16 @@ from chaffinch_stats.paired import Metric
 LOST_DETECTIONS = "lostDetections"
 """Guardrail on the share of attacks that the control detects and the candidate does not; gains do not count against."""
 
+AUC = "auc"
+"""Guardrail on the area under the ROC curve, where there are scores."""
+ERROR_RATE = "errorRate"
+"""Guardrail on the share of copies that a version fails: no answer, or a status of 500 and more."""
+LATENCY_P99 = "latencyP99"
+"""Guardrail on the 99th percentile of latency; its limit is a ratio, candidate to control."""
+WITHOUT_LABELS = frozenset({ERROR_RATE, LATENCY_P99})
+"""Guardrails that no label, and no complete coverage, is needed to see breached."""
+_MOST_RATIO = 100.0
+
 
 class Aim(StrEnum):
     """What the candidate must show."""
@@ -27,10 +37,12 @@ class Design(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """By how much a metric may get worse at most: rise, for the false positive rate and lost detections; else fall.
+    """By how much a metric may get worse at most: rise, for rates of false alarms, losses and errors; else fall.
+
+    The limit of latencyP99 is how many times the control's it may be.
 
     Raises:
-        ValueError: an unknown metric, or a limit outside [0, 1).
+        ValueError: an unknown metric, or a limit outside [0, 1); for latencyP99 outside [1, 100].
 
     """
 
@@ -38,10 +50,13 @@ class Guardrail:
     limit: float
 
     def __post_init__(self) -> None:
-        known = [*Metric, LOST_DETECTIONS]
+        known = [*Metric, LOST_DETECTIONS, AUC, ERROR_RATE, LATENCY_P99]
         if self.metric not in known:
             raise ValueError(f'"{self.metric}" is no metric: choose one of {", ".join(known)}')
-        if not 0.0 <= self.limit < 1.0:
+        if self.metric == LATENCY_P99:
+            if not 1.0 <= self.limit <= _MOST_RATIO:
+                raise ValueError(f"the limit of latencyP99 is a ratio from 1 to {_MOST_RATIO:g}, got {self.limit}")
+        elif not 0.0 <= self.limit < 1.0:
             raise ValueError(f"the limit of {self.metric} must be at least 0 and below 1, got {self.limit}")
 
 

@@ -1,17 +1,19 @@
 """Promote, Hold, Reject or Inconclusive, with every reason as data.
 
-Damaged evidence decides nothing. A guardrail that is breached, or a hypothesis that is refuted, rejects. Promotion
+Damaged evidence decides nothing, but that errors and latency, which need neither labels nor all of the requests, still
+reject. A guardrail that is breached, or a hypothesis that is refuted, rejects. Promotion
 needs every guardrail shown to be kept (each at alpha: all must hold, so nothing is to be corrected) and the hypothesis
 shown. Breaches are told by Holm's correction over the guardrails, so a harmless candidate is rejected for any of them
 with probability at most alpha. Lost detections hold a candidate whatever it gains.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from chaffinch_shadow.analysis.claims import Claim
-from chaffinch_shadow.analysis.question import LOST_DETECTIONS, Aim, Question
+from chaffinch_shadow.analysis.question import LATENCY_P99, LOST_DETECTIONS, WITHOUT_LABELS, Aim, Question
 from chaffinch_stats.paired import Cells, NotAvailable
 from chaffinch_stats.paired.multiplicity import holm
 
@@ -101,7 +103,9 @@ def decide(
     others = (*of_guardrails, _hypothesis(question, hypothesis), *_losses(question, cells))
     kinds = {reason.kind for reason in others}
     if damage:
-        return Verdict.INCONCLUSIVE, damage + others
+        plain = tuple(one for one in of_guardrails if needs_no_label(one))
+        rest = tuple(one for one in others if one not in plain)
+        return (Verdict.REJECT if plain else Verdict.INCONCLUSIVE), plain + damage + rest
     for verdict, deciding in (
         (Verdict.REJECT, {Kind.GUARDRAIL_BREACHED, Kind.HYPOTHESIS_REFUTED}),
         (Verdict.INCONCLUSIVE, {Kind.NOT_AVAILABLE, Kind.GUARDRAIL_UNDECIDED, Kind.HYPOTHESIS_UNDECIDED}),
@@ -110,6 +114,11 @@ def decide(
         if kinds & deciding:
             return verdict, tuple(sorted(others, key=lambda reason: reason.kind not in deciding))
     return Verdict.PROMOTE, others
+
+
+def needs_no_label(reason: Reason) -> bool:
+    """Whether a reason rejects whatever is missing: a breach that is seen in the answers alone."""
+    return reason.kind is Kind.GUARDRAIL_BREACHED and reason.metric in WITHOUT_LABELS
 
 
 def _damage(question: Question, cells: Cells, coverage: Coverage) -> Iterable[Reason]:
@@ -148,6 +157,8 @@ def _guardrails(question: Question, claims: Sequence[Claim | NotAvailable]) -> t
 
 def _guardrail(claim: Claim, p_worse: float, alpha: float) -> Reason:
     seen = f"{claim.metric} got {_change(claim.harm)}; at most {claim.limit:g} worse is allowed"
+    if claim.metric == LATENCY_P99:
+        seen = f"{claim.metric} is {_times(claim.harm)}; at most {claim.limit:g} times the control's is allowed"
     if p_worse <= alpha:
         return Reason(
             Kind.GUARDRAIL_BREACHED, f"{seen}, and it is more (p {p_worse:.3g}).",
@@ -158,6 +169,12 @@ def _guardrail(claim: Claim, p_worse: float, alpha: float) -> Reason:
     return Reason(
         kind, f"{seen}, {words} (p {claim.p_within:.3g}).", claim.metric, claim.harm, claim.limit, claim.p_within
     )
+
+
+def _times(ratio: float) -> str:
+    if math.isinf(ratio):
+        return "without end, for more than one in a hundred answers of the candidate never came"
+    return f"{ratio:.3g} times the control's"
 
 
 def _change(harm: float) -> str:

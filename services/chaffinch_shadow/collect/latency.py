@@ -18,6 +18,11 @@ def upper_limit(index: int) -> int:
     return ((index - (shift << _SUB_BITS) + 1) << shift) - 1
 
 
+def lower_limit(index: int) -> int:
+    """Return the shortest latency of a bin, microseconds."""
+    return 0 if index == 0 else upper_limit(index - 1) + 1
+
+
 def quantile(bins: Mapping[int, int], share: Fraction) -> int | None:
     """Return the upper limit of the bin that holds the quantile, microseconds, or None without any latency."""
     total, below = sum(bins.values()), 0

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from chaffinch_shadow.analysis.analyse import judge
+from chaffinch_shadow.analysis.observed import Evidence
 from chaffinch_shadow.analysis.question import Guardrail, Question
 from chaffinch_shadow.analysis.verdict import Coverage
 from chaffinch_stats.paired import Cells
@@ -144,7 +145,7 @@ def verdicts(runs: int) -> Iterator[Cell]:
         rng, ours, rival = np.random.default_rng(14), 0, 0
         for _ in range(candidates):
             cells = _candidate(rng, kind)
-            ours += judge(cells, QUESTION, Coverage(REQUESTS, REQUESTS)).verdict == "Promote"
+            ours += judge(Evidence(cells), QUESTION, Coverage(REQUESTS, REQUESTS)).verdict == "Promote"
             rival += _promoted_by_accuracy(cells)
         at_most, at_least = (None, 0.8) if kind == "a clear win" else (0.05, None)
         yield Share(kind, "our verdict, promoted", ours, candidates, at_most, at_least)

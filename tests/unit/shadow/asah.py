@@ -1,7 +1,10 @@
 """Outcome and ranks of three scores of 113 patients with aneurysmal subarachnoid haemorrhage.
 
 Turck et al. 2010, Intensive Care Medicine 36:107. By outcome and WFNS grade: the ranks of S100 beta and of NDKA among
-their distinct values, one pair a patient; areas and their covariance depend on ranks alone.
+their distinct values, one pair a patient; areas and their covariance depend on ranks alone. The study's measurements
+are not here. Published values of a paired DeLong test (areas, variances, covariance, Z, p) exist for this study and
+hardly any other, so its ranks are what an independent implementation can be held against; every other property of the
+areas is tested on made-up scores.
 """
 
 import re

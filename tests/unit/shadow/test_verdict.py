@@ -180,7 +180,7 @@ def test_a_question_that_makes_no_sense_is_refused(wrong: dict[str, object], sai
         Question(**wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("metric", "limit", "said"), [("auc", 0.1, "no metric"), ("recall", 1.0, "below 1")])
+@pytest.mark.parametrize(("metric", "limit", "said"), [("area", 0.1, "no metric"), ("recall", 1.0, "below 1")])
 def test_a_guardrail_that_makes_no_sense_is_refused(metric: str, limit: float, said: str) -> None:
     """Its metric must exist, and its limit be a share."""
     with pytest.raises(ValueError, match=said):
