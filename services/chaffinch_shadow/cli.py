@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from chaffinch_shadow import commands
+from chaffinch_shadow import commands, reporting
 from chaffinch_shadow.analysis.analyse import Analysis, analyse_cells, analyse_rows
 from chaffinch_shadow.analysis.question import DEFAULT_GUARDRAILS, LOST_DETECTIONS, Aim, Design, Guardrail, Question
 from chaffinch_shadow.document import document
@@ -222,6 +222,7 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(_USAGE)
 
 
+app.command()(reporting.report)
 commands.register(app)
 
 

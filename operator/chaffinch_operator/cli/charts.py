@@ -11,8 +11,8 @@ from typing import Any
 
 from chaffinch_operator.canary.clock import parse
 from chaffinch_operator.cli import words
-from chaffinch_operator.cli.curves import Curve
-from chaffinch_operator.cli.svg import COLUMNS, Axis, Chart, Line, Mark, Rule, log_ticks
+from chaffinch_runtime.curves import Curve
+from chaffinch_runtime.svg import COLUMNS, Axis, Chart, Line, Mark, Rule, log_ticks
 
 Document = Mapping[str, Any]
 _NARROW = COLUMNS // 2

@@ -6,25 +6,11 @@ from typing import Any
 
 from chaffinch_operator.cli import words
 from chaffinch_operator.cli.charts import Replayed, gate_charts, weight_chart
-from chaffinch_operator.cli.svg import STYLE, Chart, draw, text, themed
+from chaffinch_runtime.page import facts
+from chaffinch_runtime.page import page as framed
+from chaffinch_runtime.svg import Chart, draw, text
 
 Document = Mapping[str, Any]
-
-_SHAPES = """\
-:root{color-scheme:light dark}
-*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:1.5rem;font:16px/1.5 system-ui,sans-serif;\
-overflow-wrap:anywhere}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 0}
-p{margin:.4rem 0}.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-caption{text-align:left}th,td{text-align:left;padding:.25rem .8rem .25rem 0;vertical-align:top}.v{font-weight:600}
-svg{display:block;width:100%;height:auto;max-width:720px}.note{border-left:4px solid;padding-left:.8rem}
-"""
-_COLOURS = """\
-body{background:%(bg)s;color:%(fg)s}caption,.note{color:%(muted)s}th,td{border-bottom:1px solid %(grid)s}\
-.Fail,.Rollback,.RolledBack{color:%(harm)s}.Pass,.Promote,.Promoted{color:%(safe)s}
-"""
-_PAGE_STYLE = _SHAPES + themed(_COLOURS)
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +31,12 @@ def render(page: Page, head: Document, seen: Replayed | None) -> str:
         f"<header><h1>{text(page.title)}</h1>",
         f'<p><span class="v {text(page.decision)}">{text(page.decision)}</span> {text(page.sentence)}</p></header>',
         *(f'<p class="note">{text(note)}</p>' for note in page.notes),
-        _facts(page.facts),
+        facts(page.facts),
         _gate_table(head),
         *_weights(seen),
         *(part for number, gate in enumerate(head["gates"]) for part in _gate(number, gate, head, seen)),
     ]
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">',
-            '<meta name="viewport" content="width=device-width,initial-scale=1">',
-            f"<title>{text(page.title)}</title><style>{STYLE}{_PAGE_STYLE}</style></head><body><main>",
-            *body,
-            "</main></body></html>\n",
-        ]
-    )
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f'<tr><th scope="row">{text(k)}</th><td>{text(v)}</td></tr>' for k, v in facts)
-    return f'<div class="scroll"><table>{rows}</table></div>'
+    return framed(page.title, body)
 
 
 _COLUMNS = ("gate", "verdict", "canary", "baseline", "ratio", "range", "p", "harm", "safe", "dispersion")

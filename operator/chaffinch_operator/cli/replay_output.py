@@ -19,7 +19,7 @@ from chaffinch_operator.cli.page import Page, render
 from chaffinch_operator.cli.replay_document import Document, Span, Subject, head, interval_document, outcome_of
 from chaffinch_operator.cli.screen import glyphs_for, show
 from chaffinch_operator.cli.session import Session
-from chaffinch_operator.cli.svg import stack
+from chaffinch_runtime.svg import stack
 
 _SPOOL_BYTES = 16 * 1024 * 1024
 

@@ -49,7 +49,7 @@ def _unlabelled(control: columns.Small, candidate: columns.Small) -> tuple[int, 
 
 def _scores(table: Table, labelled: npt.NDArray[np.bool_]) -> Scores | None:
     there = [name for name in ("control_score", "candidate_score") if name in table.columns]
-    if not there:
+    if all(table.columns[name].null_count == len(table.columns[name]) for name in there):
         return None
     if len(there) == 1:
         raise InputError(f'{table.path}: only "{there[0]}" is there; areas are compared between two versions')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaffinch_operator.cli.curves import Curve
+from chaffinch_runtime.curves import Curve
 
 VALUES = st.lists(st.floats(-100, 100), min_size=1, max_size=300)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chaffinch_operator.cli.charts import Replayed, all_charts, gate_charts, weight_chart
 from chaffinch_operator.cli.page import Page, render
-from chaffinch_operator.cli.svg import Axis, Chart, draw, log_ticks, stack, text
+from chaffinch_runtime.svg import Axis, Chart, draw, log_ticks, stack, text
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&\x00\x08\ud800"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from chaffinch_operator.cli.curves import Curve, Sample
+from chaffinch_runtime.curves import Curve, Sample
 
 WIDTH, HEIGHT = 7200, 2000
 LEFT, RIGHT, TOP, BOTTOM = 620, 7100, 120, 1720
