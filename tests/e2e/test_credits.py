@@ -103,6 +103,34 @@ def test_no_request_fails_while_everything_is_replaced(
     assert balance >= counts["done"]
 
 
+def test_ten_pods_and_back_cost_no_request(ledger: Ledger) -> None:
+    """Pods that come serve once they are ready; pods that go finish what they have."""
+    with ledger.load() as load:
+        ledger.patch({"replicas": 10})
+        assert ledger.wait_reason("Serving", seconds=180)["pods"] == {"wanted": 10, "ready": 10}
+        ledger.patch({"replicas": 3})
+        ledger.wait_reason("Serving", seconds=120)
+        wait_until(lambda: ledger.count_pods() == 3, "seven pods to be gone", seconds=90)
+        counts = load.counts()
+    assert (counts["failed"], counts["refused"]) == (0, 0), counts
+    assert counts["done"] > 100
+
+
+def test_a_restart_of_the_database_refuses_for_a_while_and_fails_nothing(ledger: Ledger) -> None:
+    """Clients get 503 with Retry-After until it is back; every transfer that was acknowledged is there."""
+    before = int(ledger.ask("GET", "accounts/alice")[1]["balance"])
+    with ledger.load() as load:
+        ledger.kubectl("delete", "pod", f"{ledger.name}-postgres-0", f"--namespace={ledger.namespace}", seconds=90)
+        wait_until(lambda: load.counts()["refused"] > 0, "a refusal", seconds=60)
+        ledger.wait_reason("Serving", seconds=120)
+        done = load.counts()["done"]
+        wait_until(lambda: load.counts()["done"] > done + 50, "transfers to go on", seconds=60)
+        counts = load.counts()
+    assert counts["failed"] == 0, counts
+    assert counts["secondsOfRefusals"] < 60, counts
+    assert int(ledger.ask("GET", "accounts/alice")[1]["balance"]) >= before + counts["done"]
+
+
 def _renewed(ledger: Ledger, before: str) -> bool:
     status = ledger.status()
     return ledger.reason() == "Serving" and status["certificate"].get("notAfter", before) != before

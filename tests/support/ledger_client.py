@@ -24,6 +24,12 @@ THREADS, PAUSE, TIMEOUT = 4, 0.05, 10.0
 
 def ask(method: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, Any]:
     """One request; path relative to the ledger. Status and answer."""
+    status, _, answer = exchange(method, path, body, key=key)
+    return status, answer
+
+
+def exchange(method: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, str | None, Any]:
+    """The same, with Retry-After between them."""
     url = urlsplit(os.environ["URL"])
     context = ssl.create_default_context(cafile=os.environ["CA"])
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -37,38 +43,55 @@ def ask(method: str, path: str, body: Any = None, *, key: str | None = None) -> 
         answer = connection.getresponse()
         said = answer.read()
         is_json = "json" in answer.getheader("Content-Type", "")
-        return answer.status, json.loads(said) if is_json else said.decode()
+        after = answer.getheader("Retry-After")
+        return answer.status, after, json.loads(said) if is_json else said.decode()
     finally:
         connection.close()
 
 
 class Load:
-    """Transfers of one from `world` to `alice`, one after the other in each of a few threads."""
+    """Transfers of one from `world` to `alice`, one after the other in each of a few threads.
+
+    An answer with Retry-After is a refusal, counted apart from failures, with the time from the first to the last.
+    """
 
     def __init__(self) -> None:
         self.stop, self._lock = threading.Event(), threading.Lock()
         self.done, self.failed, self.last, self.slowest = 0, 0, "", 0.0
+        self.refused, self.first_refusal, self.last_refusal = 0, 0.0, 0.0
 
     def run(self) -> None:
         """Run until told to stop."""
         while not self.stop.wait(PAUSE):
-            began = time.monotonic()
+            began, after = time.monotonic(), None
             body = {"id": str(uuid.uuid4()), "debit": "world", "credit": "alice", "amount": "1"}
             try:
-                status, answer = ask("POST", "transfers", body)
+                status, after, answer = exchange("POST", "transfers", body)
                 problem = "" if status in {200, 201} else f"{status} {answer}"
             except (OSError, ValueError, http.client.HTTPException) as error:
                 problem = f"{type(error).__name__}: {error}"
             with self._lock:
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                self.done += not problem
-                self.failed += bool(problem)
+                now = time.monotonic()
+                self.slowest = max(self.slowest, now - began)
                 self.last = problem or self.last
+                if problem and after:
+                    self.refused += 1
+                    self.first_refusal, self.last_refusal = self.first_refusal or now, now
+                else:
+                    self.done += not problem
+                    self.failed += bool(problem)
 
     def counts(self) -> str:
         """As a line of JSON."""
         with self._lock:
-            found = {"done": self.done, "failed": self.failed, "last": self.last, "slowest": round(self.slowest, 3)}
+            found = {
+                "done": self.done,
+                "failed": self.failed,
+                "refused": self.refused,
+                "secondsOfRefusals": round(self.last_refusal - self.first_refusal, 3),
+                "last": self.last,
+                "slowest": round(self.slowest, 3),
+            }
         return json.dumps(found)
 
 

@@ -89,6 +89,11 @@ class Ledger:
         change = json.dumps({"spec": spec})
         self.kubectl("patch", f"--namespace={self.namespace}", KIND, self.name, "--type=merge", f"--patch={change}")
 
+    def count_pods(self) -> int:
+        """Pods of the service, those that end included."""
+        mine = f"--selector=chaffinch.dev/ledger={self.name},chaffinch.dev/component=service"
+        return len(self.kubectl("get", "pods", f"--namespace={self.namespace}", mine, "--output=name").split())
+
     # its client
 
     def start_client(self) -> None:
@@ -185,9 +190,9 @@ class LoadPod:
         return self._ledger.kubectl("logs", where, "load", "--tail=1", "--ignore-errors").strip()
 
     def counts(self) -> dict[str, Any]:
-        """Requests done and failed so far."""
+        """Requests done, refused with Retry-After, and failed so far."""
         line = self.said() if self._started() else ""
-        found: dict[str, Any] = json.loads(line) if line.startswith("{") else {"done": 0, "failed": 0}
+        found: dict[str, Any] = json.loads(line) if line.startswith("{") else {"done": 0, "failed": 0, "refused": 0}
         return found
 
     def _started(self) -> bool:
