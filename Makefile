@@ -67,7 +67,7 @@ format: venv  ## Format the code, sort imports, repair what ruff can repair
 ##@ Test
 .PHONY: test test-fast test-long credits-long integration e2e simulations bench
 test: venv $(UP_IF_LOCAL)  ## All tests; starts the local cluster when it is not up; a skipped test fails
-	$(NO_SKIPS) $(BIN)/pytest $(FAST) tests/integration tests/e2e $(PYTEST)
+	$(NO_SKIPS) $(BIN)/pytest -n 2 tests/e2e tests/integration $(FAST) $(PYTEST)
 test-fast: venv  ## Unit and contract tests: seconds, no cluster
 	$(BIN)/pytest $(FAST) $(PYTEST)
 integration: venv  ## Tests against a real API server, without nodes

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
+
+from support import sharing
 
 settings.register_profile("chaffinch", deadline=None)  # no test is timed: these machines are shared
 settings.load_profile("chaffinch")
@@ -64,3 +68,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     asked = any(Path(str(argument).split("::")[0]).resolve() == folder for argument in session.config.args)
     if strict() and asked and not any(folder in item.path.parents for item in session.items):
         raise pytest.UsageError(f"{folder} has no test to run, and {NO_SKIPS} is set")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Share tests among processes so that those on the cluster stay together."""
+    return sharing.scheduler(config, log)
