@@ -27,10 +27,10 @@ from support.timeline import Seen
 pytestmark = pytest.mark.cluster
 
 RATE = 100.0
-SECONDS = 200.0
+SECONDS = 400.0
 POINTS = 8
 INTERVAL = 5
-SPEC = {"progressDeadlineSeconds": 300, "analysis": {"interval": f"{INTERVAL}s"}}
+SPEC = {"progressDeadlineSeconds": 600, "analysis": {"interval": f"{INTERVAL}s"}}
 JUDGED = ("errors", "latency", "split")
 
 
