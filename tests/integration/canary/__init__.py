@@ -1,1 +1,1 @@
-"""The canary slice on an API server with controllers. A package, so that what its tests share ends with the last of them."""
+"""The canary slice on an API server with controllers; a package, so that what its tests share ends with the last."""
