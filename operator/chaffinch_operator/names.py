@@ -44,13 +44,13 @@ MAX_NAME = 63
 _HASH_LENGTH = 8
 
 
-def child_name(base: str, suffix: str) -> str:
-    """Return `<base>-<suffix>`, at most 63 characters: a longer base is cut and told apart by a hash of all of it."""
+def child_name(base: str, suffix: str, limit: int = MAX_NAME) -> str:
+    """Return `<base>-<suffix>`, at most `limit` characters: a longer base is cut and told apart by a hash."""
     name = f"{base}-{suffix}"
-    if len(name) <= MAX_NAME:
+    if len(name) <= limit:
         return name
     digest = hashlib.sha256(base.encode()).hexdigest()[:_HASH_LENGTH]
-    room = MAX_NAME - len(suffix) - _HASH_LENGTH - 2
+    room = limit - len(suffix) - _HASH_LENGTH - 2
     if room < 1:
         raise ValueError(f'suffix "{suffix}" leaves no room for a name')
     return f"{base[:room].rstrip('-.')}-{digest}-{suffix}"

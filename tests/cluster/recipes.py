@@ -273,6 +273,10 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
             (f"github.com/prometheus/common/version.Version={versions.ALERTMANAGER}",),
         ),
     ),
+    "versitygw": (
+        versions.VERSITYGW,
+        GoInstall("github.com/versity/versitygw", f"v{versions.VERSITYGW}", "/cmd/versitygw"),
+    ),
     "python": (
         versions.PYTHON_BASE,
         DebianRoot(

@@ -15,6 +15,8 @@ ENVOY = "1.40.0"
 METRICS_SERVER = "0.9.0"
 PROMETHEUS = "3.16.0"
 ALERTMANAGER = "0.34.2"
+VERSITYGW = "1.8.0"
+"""A gateway that serves S3 from a folder, for tests of backups in a bucket."""
 PROMETHEUS_MODULE = "0.316.0"
 HELM = "4.2.3"
 PAUSE = "3.10"
@@ -62,6 +64,7 @@ DEBIAN_PACKAGES = (
     "mmdebstrap",
     "nftables",
     "openssl",
+    "pgbackrest",
     "postgresql",
     "procps",
     "python3-venv",

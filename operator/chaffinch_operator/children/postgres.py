@@ -4,21 +4,39 @@ from dataclasses import dataclass
 
 from chaffinch_operator.children.owner import Object, Owner
 from chaffinch_operator.children.pods import pod_security, restricted
-from chaffinch_operator.names import child_name
+from chaffinch_operator.names import GROUP, child_name
 
 PORT = 5432
-_USER = 999
-_DATA = "/var/lib/postgresql/data"
+USER = 999
+DATA = "/var/lib/postgresql/data"
+"""Where the volume is."""
+PGDATA = f"{DATA}/pgdata"
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a pod has beyond PostgreSQL itself. first: containers that run before it."""
+
+    env: tuple[Object, ...] = ()
+    mounts: tuple[Object, ...] = ()
+    volumes: tuple[Object, ...] = ()
+    first: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """What is asked for. role: name of its role and its database; when_deleted: Retain or Delete, of the volume."""
+    """What is asked for.
+
+    role: name of its role and its database; when_deleted: Retain or Delete, of the volume; password_digest: another
+    one replaces the pod, which sets the password at its start.
+    """
 
     image: str
     storage: str
     role: str
     when_deleted: str
+    password_digest: str = ""
+    additions: Additions = Additions()
 
 
 def name_of(owner: str) -> str:
@@ -50,25 +68,41 @@ def stateful_set(owner: Owner, wanted: Postgres) -> Object:
             "replicas": 1,
             "selector": {"matchLabels": chosen},
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": wanted.when_deleted, "whenScaled": "Retain"},
-            "template": {"metadata": {"labels": {**owner.labels(name), **chosen}}, "spec": _pod(wanted, name)},
+            "template": {"metadata": _marks(owner, wanted, name), "spec": _pod(wanted, name)},
             "volumeClaimTemplates": [claim],
         },
     }
 
 
+def pod_rights() -> Object:
+    """Security context of a pod that mounts the volume; what it is mounted with already is not walked through again."""
+    return {**pod_security(USER), "fsGroupChangePolicy": "OnRootMismatch"}
+
+
+def _marks(owner: Owner, wanted: Postgres, name: str) -> Object:
+    marks: Object = {"labels": {**owner.labels(name), **owner.selector("database")}}
+    if wanted.password_digest:
+        marks["annotations"] = {f"{GROUP}/password": wanted.password_digest}
+    return marks
+
+
 def _pod(wanted: Postgres, name: str) -> Object:
-    return {
+    pod: Object = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 60,
-        "securityContext": pod_security(_USER),
+        "securityContext": pod_rights(),
         "containers": [_container(wanted)],
         "volumes": [
             {"name": "run", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             {"name": "password", "secret": {"secretName": name, "defaultMode": 0o440}},
+            *wanted.additions.volumes,
         ],
     }
+    if wanted.additions.first:
+        pod["initContainers"] = list(wanted.additions.first)
+    return pod
 
 
 def _container(wanted: Postgres) -> Object:
@@ -77,10 +111,11 @@ def _container(wanted: Postgres) -> Object:
         "name": "postgres",
         "image": wanted.image,
         "env": [
-            {"name": "PGDATA", "value": f"{_DATA}/pgdata"},
+            {"name": "PGDATA", "value": PGDATA},
             {"name": "POSTGRES_USER", "value": wanted.role},
             {"name": "POSTGRES_DB", "value": wanted.role},
             {"name": "POSTGRES_PASSWORD_FILE", "value": "/etc/postgres/password"},
+            *wanted.additions.env,
         ],
         "ports": [{"name": "postgres", "containerPort": PORT}],
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 300},
@@ -88,9 +123,10 @@ def _container(wanted: Postgres) -> Object:
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": restricted(),
         "volumeMounts": [
-            {"name": "data", "mountPath": _DATA},
+            {"name": "data", "mountPath": DATA},
             {"name": "run", "mountPath": "/var/run/postgresql"},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
             {"name": "password", "mountPath": "/etc/postgres", "readOnly": True},
+            *wanted.additions.mounts,
         ],
     }

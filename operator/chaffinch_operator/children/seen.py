@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -45,6 +46,26 @@ class Pods:
 NO_PODS = Pods()
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """When a Job of a kind ended last well, and badly: that one's name, and what its pod said."""
+
+    well: datetime | None = None
+    badly: datetime | None = None
+    job: str = ""
+    why: str = ""
+    running: bool = False
+    """Whether one of them is under way."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last one of all went badly."""
+        return self.badly is not None and (self.well is None or self.badly > self.well)
+
+
+NOT_ENDED = Ended()
+
+
 def data(secret: Body) -> Data:
     """Content of a Secret, without what is no base64."""
     found: dict[str, bytes] = {}
@@ -74,6 +95,40 @@ def job(body: Body | None) -> JobState:
     if "Complete" in reached:
         return JobState.SUCCEEDED
     return JobState.FAILED if "Failed" in reached else JobState.RUNNING
+
+
+def ended(jobs: Iterable[Body]) -> Ended:
+    """Of Jobs that do the same again and again: the last that went well, and the last that did not."""
+    found = NOT_ENDED
+    for body in jobs:
+        name, state, at = body["metadata"]["name"], job(body), _ended_at(body)
+        if state is JobState.SUCCEEDED and at and (found.well is None or at > found.well):
+            found = replace(found, well=at)
+        if state is JobState.FAILED and at and (found.badly is None or at > found.badly):
+            found = replace(found, badly=at, job=name)
+        if state is JobState.RUNNING:
+            found = replace(found, running=True)
+    return found
+
+
+def _ended_at(body: Body) -> datetime | None:
+    last = [c for c in (body.get("status") or {}).get("conditions") or () if c["type"] in {"Complete", "Failed"}]
+    text = last[0].get("lastTransitionTime") if last else None
+    return datetime.fromisoformat(text) if text else None
+
+
+def last_words(pods: Iterable[Body]) -> str:
+    """Of the newest pod with a container that failed, what that container said last; empty when there is none."""
+    for pod in sorted(pods, key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True):
+        status = pod.get("status") or {}
+        # where one of those that run last has failed, those before it had done their work, and sidecars were ended
+        for container in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
+            for state in (container.get("state") or {}, container.get("lastState") or {}):
+                end = state.get("terminated") or {}
+                if end.get("exitCode"):
+                    words = str(end.get("message") or f"exit status {end['exitCode']}").strip()
+                    return f"{container['name']}: {words}"
+    return ""
 
 
 def stateful(body: Body | None) -> Pods:

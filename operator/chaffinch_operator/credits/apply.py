@@ -18,6 +18,7 @@ from chaffinch_operator.names import LEDGER_MANAGER
 from chaffinch_operator.resources import (
     AUTOSCALERS,
     CREDITSLEDGERS,
+    CRONJOBS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     JOBS,
@@ -25,6 +26,7 @@ from chaffinch_operator.resources import (
     SECRETS,
     SERVICES,
     STATEFULSETS,
+    VOLUME_CLAIMS,
 )
 from chaffinch_operator.schema import compact
 
@@ -32,6 +34,7 @@ RESOURCES = {
     each.kind: each
     for each in (
         AUTOSCALERS,
+        CRONJOBS,
         DEPLOYMENTS,
         DISRUPTION_BUDGETS,
         JOBS,
@@ -39,6 +42,7 @@ RESOURCES = {
         SECRETS,
         SERVICES,
         STATEFULSETS,
+        VOLUME_CLAIMS,
     )
 }
 
@@ -72,6 +76,7 @@ _MAKERS: dict[Secret, Callable[[str, Snapshot], secrets_made.Texts]] = {
     Secret.PASSWORD: lambda name, snap: password(f"{name}.{snap.namespace}.svc", objects.ROLE),
     Secret.SIGNING_KEY: lambda *_: secrets_made.signing_key(),
     Secret.API_KEY: lambda *_: secrets_made.api_key(),
+    Secret.PASSPHRASE: lambda *_: secrets_made.passphrase(),
 }
 
 

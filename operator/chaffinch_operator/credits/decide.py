@@ -7,8 +7,17 @@ from enum import IntEnum
 
 from chaffinch_operator.children.database import SecretKeyRef
 from chaffinch_operator.children.seen import JobState
+from chaffinch_operator.credits.database import S3, RestoreFrom
 from chaffinch_operator.credits.model import CreditsLedgerSpec
-from chaffinch_operator.credits.objects import key_ref, made_once, migration_name
+from chaffinch_operator.credits.objects import (
+    PASSPHRASE,
+    backup_of,
+    key_ref,
+    made_once,
+    migration_name,
+    postgres_name,
+    repository_name,
+)
 from chaffinch_operator.credits.reasons import Reason
 from chaffinch_operator.credits.snapshot import Snapshot
 
@@ -79,7 +88,7 @@ def unreadable(message: str) -> Decision:
 def _progress(spec: CreditsLedgerSpec, snap: Snapshot) -> tuple[Stage, Reason, str]:
     if snap.job is not JobState.SUCCEEDED:
         if spec.database.managed is not None and snap.database.ready == 0:
-            return Stage.DATABASE, Reason.DATABASE_STARTING, f"PostgreSQL {snap.name}-postgres is being started"
+            return _starting(spec.database.managed.restore_from, snap)
         return Stage.MIGRATE, Reason.MIGRATING, f"the schema is being brought to the version of {snap.image}"
     if spec.database.managed is not None and snap.database.ready == 0:
         message = f"PostgreSQL {snap.name}-postgres is not ready: requests are answered 503 until it is"
@@ -98,6 +107,21 @@ def _progress(spec: CreditsLedgerSpec, snap: Snapshot) -> tuple[Stage, Reason, s
     return Stage.SERVE, Reason.SERVING, f"{pods.ready} pods serve"
 
 
+def _starting(source: RestoreFrom | None, snap: Snapshot) -> tuple[Stage, Reason, str]:
+    name = postgres_name(snap.name)
+    if source is None:
+        return Stage.DATABASE, Reason.DATABASE_STARTING, f"PostgreSQL {name} is being started"
+    what = f"the backup of {source.ledger}, as of {source.time or 'its newest moment'}"
+    if not snap.restore_failed:
+        return Stage.DATABASE, Reason.DATABASE_STARTING, f"PostgreSQL {name} is being restored from {what}"
+    message = f"{what}, could not be restored: {snap.restore_failed}"
+    if "before configured recovery target" in snap.restore_failed:
+        message += "; nothing was written after that time: delete this CreditsLedger and leave restoreFrom.time out"
+    if "unable to find backup set" in snap.restore_failed:
+        message += "; no backup had ended by then: delete this CreditsLedger and take a later time"
+    return Stage.DATABASE, Reason.RESTORE_FAILED, f"{message}; see kubectl logs -n {snap.namespace} {name}-0 -c restore"
+
+
 def _problem(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
     """What only a person can repair."""
     if snap.rights_missing:
@@ -110,7 +134,7 @@ def _problem(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
         if not found.ours:
             message = f"{kind} {name} exists and is not of this CreditsLedger: remove it, or take another name"
             return Decision(Stage.NOTHING, Reason.NAME_TAKEN, message)
-    missing = _missing(spec, snap)
+    missing = _missing(spec, snap) or _no_backups(spec, snap)
     if missing is not None:
         return missing
     if snap.job is JobState.FAILED:
@@ -152,14 +176,51 @@ def _no_keks(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
     return Decision(Stage.NOTHING, Reason.SECRET_KEY_NOT_FOUND, message)
 
 
+def _no_backups(spec: CreditsLedgerSpec, snap: Snapshot) -> Decision | None:
+    """A repository that cannot be opened, or is not there."""
+    own = repository_name(snap.name)
+    kept = ("PersistentVolumeClaim", own) in snap.objects
+    if backup_of(spec) is not None and kept and PASSPHRASE not in snap.secrets.get(own, ()):
+        message = (
+            f"PersistentVolumeClaim {own} has backups, and Secret {own}, key {PASSPHRASE}, which opens them, is gone: "
+            "make it again from where you keep a copy, or delete the claim with all its backups"
+        )
+        return Decision(Stage.NOTHING, Reason.PASSPHRASE_LOST, message)
+    source = spec.database.managed.restore_from if spec.database.managed is not None else None
+    if source is not None and source.s3 is None and not snap.source_there:
+        volume = repository_name(source.ledger)
+        message = (
+            f"spec.database.managed.restoreFrom.ledger: there is no PersistentVolumeClaim {volume} "
+            f"in namespace {snap.namespace}: name a CreditsLedger that made backups here"
+        )
+        return Decision(Stage.NOTHING, Reason.NO_SUCH_BACKUP, message)
+    return None
+
+
 def references(spec: CreditsLedgerSpec) -> Iterator[tuple[str, SecretKeyRef]]:
     """Path in the spec and reference of every Secret key that somebody else must provide."""
     if spec.database.external is not None:
         yield "database.external.dsnSecretRef", spec.database.external.dsn_secret_ref
+    backup = backup_of(spec)
+    if backup is not None and backup.repository.s3 is not None:
+        yield from _s3_keys("database.managed.backup.repository.s3.secretRef", backup.repository.s3)
+    source = spec.database.managed.restore_from if spec.database.managed is not None else None
+    if source is not None:
+        if source.s3 is not None:
+            yield from _s3_keys("database.managed.restoreFrom.s3.secretRef", source.s3)
+        name = repository_name(source.ledger)
+        yield "database.managed.restoreFrom.ledger", SecretKeyRef(name=name, key=PASSPHRASE)
+        if spec.audit.signing_key_secret_ref is None:
+            yield "database.managed.restoreFrom.ledger", key_ref(spec, "")
     if spec.audit.signing_key_secret_ref is not None:
         yield "audit.signingKeySecretRef", spec.audit.signing_key_secret_ref
     if spec.access.api_keys_secret_ref is not None:
         yield "access.apiKeysSecretRef", spec.access.api_keys_secret_ref
+
+
+def _s3_keys(field: str, s3: S3) -> Iterator[tuple[str, SecretKeyRef]]:
+    for key in ("accessKey", "secretKey"):
+        yield field, SecretKeyRef(name=s3.secret_ref.name, key=key)
 
 
 def renewal_due(spec: CreditsLedgerSpec, snap: Snapshot, now: datetime) -> bool:
@@ -178,8 +239,10 @@ def _rights(snap: Snapshot) -> str:
 
 
 def _deleted(spec: CreditsLedgerSpec, snap: Snapshot) -> str:
+    backups = f"their repository, opened by Secret {repository_name(snap.name)}" if backup_of(spec) else ""
     if spec.deletion_policy == "Delete":
-        return "being deleted with its volume and Secrets"
+        return "being deleted with its volume and Secrets" + (f"; its backups stay: {backups}" if backups else "")
     where = f"the volume data-{snap.name}-postgres-0" if spec.database.managed else "the external database"
     kept = ", ".join(made_once(spec, snap.name))
+    where += f", its backups in {backups}" if backups else ""
     return f"being deleted; the data stays in {where}" + (f", and these Secrets stay: {kept}" if kept else "")

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chaffinch_operator.children.database import Database, SecretKeyRef
-from chaffinch_operator.schema import Duration, Label, Model, Name, cel
+from chaffinch_operator.children.database import SecretKeyRef
+from chaffinch_operator.credits.database import LedgerDatabase, SecretRef
+from chaffinch_operator.schema import Duration, Label, Model, cel
 
 Code = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z][A-Z0-9_]*$")]
 
@@ -48,13 +49,6 @@ class Audit(Model):
 
     signing_key_secret_ref: SecretKeyRef | None = None
     """Ed25519 key in PEM; default: one is made, and kept when this CreditsLedger is deleted."""
-
-
-class SecretRef(Model):
-    """A Secret in the same namespace."""
-
-    name: Name
-    """Name of the Secret."""
 
 
 class Encryption(Model):
@@ -112,7 +106,7 @@ class CreditsLedgerSpec(Model):
     replicas: Annotated[int, Field(ge=1, le=100)] | None = None
     """Pods of the service; default 3 without autoscaling."""
     autoscaling: Autoscaling | None = None
-    database: Database
+    database: LedgerDatabase
     tls: Tls | None = None
     """Default: plain HTTP."""
     encryption: Encryption | None = None
@@ -120,4 +114,6 @@ class CreditsLedgerSpec(Model):
     audit: Audit = Field(default=Audit())
     access: Access = Field(default=Access())
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of volume, database password, signing key and API key when this CreditsLedger is deleted."""
+    """What becomes of volume, database password, signing key and API key when this CreditsLedger is deleted.
+
+    Backups always stay."""

@@ -7,6 +7,7 @@ from chaffinch_operator.children import postgres
 from chaffinch_operator.children.database import SecretKeyRef
 from chaffinch_operator.children.owner import Object, Owner
 from chaffinch_operator.children.pods import pod_security, restricted, secret_volume
+from chaffinch_operator.credits.database import S3, Backup
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.snapshot import Snapshot
 from chaffinch_operator.names import GROUP, LABEL_LEDGER, child_name
@@ -17,6 +18,10 @@ SECRETS_FOLDER = "/etc/chaffinch-credits"
 DEFAULT_REPLICAS = 3
 ROLE = "credits"
 """Role and database of the service in a managed PostgreSQL."""
+PASSPHRASE = "passphrase"  # noqa: S105 - the name of a key
+"""Key of the passphrase of a repository, in the Secret of its name."""
+BACKUP, RESTORE_CHECK = "backup", "restore-check"
+"""Components of the Jobs that make backups, and that restore them for trial."""
 _PRE_STOP_SECONDS, _GRACE_SECONDS = 5, 40
 _PROGRESS_SECONDS = 180
 
@@ -51,6 +56,22 @@ def audit_name(ledger: str) -> str:
     return child_name(ledger, "audit")
 
 
+def repository_name(ledger: str) -> str:
+    """Name of the volume of backups, and of the Secret with the passphrase that they are encrypted with."""
+    return child_name(ledger, "backup")
+
+
+def repository_path(s3: S3, namespace: str, ledger: str) -> str:
+    """Folder of a ledger's backups in its bucket."""
+    return s3.path or f"/{namespace}/{ledger}"
+
+
+def inner_name(spec: CreditsLedgerSpec, name: str) -> str:
+    """Name of the ledger within its database: a restored one keeps its own."""
+    source = spec.database.managed and spec.database.managed.restore_from
+    return source.ledger if source else name
+
+
 def migration_name(spec: CreditsLedgerSpec, snap: Snapshot) -> str:
     """Name of the migration Job: another version, database, list of assets or of KEKs is another Job."""
     dsn, key = dsn_ref(spec, snap.name), [a.model_dump() for a in spec.assets]
@@ -68,7 +89,7 @@ def dsn_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
 
 def key_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
     """Where the signing key is kept."""
-    return spec.audit.signing_key_secret_ref or SecretKeyRef(name=audit_name(ledger), key="key.pem")
+    return spec.audit.signing_key_secret_ref or SecretKeyRef(name=audit_name(inner_name(spec, ledger)), key="key.pem")
 
 
 def keys_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
@@ -79,8 +100,11 @@ def keys_ref(spec: CreditsLedgerSpec, ledger: str) -> SecretKeyRef:
 def made_once(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
     """Names of the Secrets that are made once and never changed, and that outlive the ledger unless it says Delete."""
     found = [postgres_name(ledger)] if spec.database.managed is not None else []
-    found += [audit_name(ledger)] if spec.audit.signing_key_secret_ref is None else []
-    return found + ([keys_name(ledger)] if spec.access.api_keys_secret_ref is None else [])
+    # a copy of another ledger goes on with that one's key: its history is signed with it
+    own_key = spec.audit.signing_key_secret_ref is None and inner_name(spec, ledger) == ledger
+    found += [audit_name(ledger)] if own_key else []
+    found += [keys_name(ledger)] if spec.access.api_keys_secret_ref is None else []
+    return found + ([repository_name(ledger)] if backup_of(spec) is not None else [])
 
 
 def certificate_secrets(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
@@ -89,6 +113,11 @@ def certificate_secrets(spec: CreditsLedgerSpec, ledger: str) -> list[str]:
         return []
     client = [client_name(ledger)] if spec.tls.mode == "Mutual" else []
     return [authority_name(ledger), tls_name(ledger), *client]
+
+
+def backup_of(spec: CreditsLedgerSpec) -> Backup | None:
+    """The backups that are asked for."""
+    return spec.database.managed.backup if spec.database.managed is not None else None
 
 
 def endpoint(spec: CreditsLedgerSpec, namespace: str, ledger: str) -> str:
@@ -153,7 +182,7 @@ def _replicas(spec: CreditsLedgerSpec, snap: Snapshot) -> int:
 def job(spec: CreditsLedgerSpec, snap: Snapshot) -> Object:
     """The migration, then the ledger and its assets."""
     assets = [part for asset in spec.assets for part in ("--asset", f"{asset.code}={asset.scale}")]
-    pod = _pod(spec, snap, [_container(spec, snap, "ensure", ["ensure", snap.name, *assets])])
+    pod = _pod(spec, snap, [_container(spec, snap, "ensure", ["ensure", inner_name(spec, snap.name), *assets])])
     pod["initContainers"] = [_container(spec, snap, "migrate", ["migrate"])]
     pod["restartPolicy"] = "Never"
     name = migration_name(spec, snap)
@@ -225,7 +254,7 @@ def _container(spec: CreditsLedgerSpec, snap: Snapshot, name: str, arguments: li
         "DSN_FILE": f"{SECRETS_FOLDER}/dsn/dsn",
         "KEY_FILE": f"{SECRETS_FOLDER}/key/key.pem",
         "API_KEYS_FILE": f"{SECRETS_FOLDER}/keys/keys",
-        "ORIGIN": origin(snap.namespace, snap.name),
+        "ORIGIN": origin(snap.namespace, inner_name(spec, snap.name)),
         "HOST": "0.0.0.0",  # noqa: S104 - within its pod
         "PORT": str(API_PORT),
         "ADMIN_PORT": str(ADMIN_PORT),

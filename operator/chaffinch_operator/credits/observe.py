@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from chaffinch_operator.children import passwords, seen
+from chaffinch_operator.children.owner import LABEL_COMPONENT
 from chaffinch_operator.children.seen import Data
 from chaffinch_operator.credits import certificates, objects, secrets_made
 from chaffinch_operator.credits.apply import RESOURCES
@@ -17,7 +19,7 @@ from chaffinch_operator.credits.snapshot import Snapshot, Validity
 from chaffinch_operator.errors import Refused
 from chaffinch_operator.kube import Kube, Object
 from chaffinch_operator.names import LABEL_LEDGER, label_value
-from chaffinch_operator.resources import AUTOSCALERS, JOBS, SECRETS
+from chaffinch_operator.resources import AUTOSCALERS, CRONJOBS, JOBS, PODS, SECRETS, VOLUME_CLAIMS
 from chaffinch_operator.settings import Settings
 
 _FORBIDDEN = 403
@@ -44,11 +46,13 @@ async def observe(kube: Kube, bare: Snapshot, spec: CreditsLedgerSpec) -> Snapsh
     try:
         secrets = await _secrets(kube, spec, bare)
         children = await _children(kube, spec, bare)
+        jobs = await _jobs(kube, bare)
     except Refused as refusal:
         if refusal.status != _FORBIDDEN:
             raise
         return _with(bare, rights_missing=refusal.message)
-    return _snapshot(spec, bare, secrets, children)
+    found = _snapshot(spec, bare, secrets, children | _lasting(jobs))
+    return await _backups(kube, spec, found, jobs)
 
 
 async def _secrets(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict[str, Object]:
@@ -63,11 +67,43 @@ async def _children(kube: Kube, spec: CreditsLedgerSpec, bare: Snapshot) -> dict
     everything = Decision(Stage.SERVE, Reason.SERVING, "")
     wanted = [(kind, body["metadata"]["name"]) for kind, body in desired(spec, bare, everything) if kind != "Job"]
     names = sorted({*wanted, (AUTOSCALERS.kind, bare.name)})
-    labels = f"{LABEL_LEDGER}={label_value(bare.name)}"
-    jobs = await kube.list(JOBS, bare.namespace, labels=labels)
     found = await asyncio.gather(*(kube.get(RESOURCES[kind], name, bare.namespace) for kind, name in names))
-    there = {key: body for key, body in zip(names, found, strict=True) if body is not None}
-    return there | {(JOBS.kind, job["metadata"]["name"]): job for job in jobs}
+    return {key: body for key, body in zip(names, found, strict=True) if body is not None}
+
+
+async def _jobs(kube: Kube, bare: Snapshot) -> list[Object]:
+    labels = f"{LABEL_LEDGER}={label_value(bare.name)}"
+    return list(await kube.list(JOBS, bare.namespace, labels=labels))
+
+
+def _lasting(jobs: list[Object]) -> dict[tuple[str, str], Object]:
+    """Jobs of the ledger itself; those of its CronJobs come and go with them."""
+    return {(JOBS.kind, job["metadata"]["name"]): job for job in jobs if not _of_cron_job(job)}
+
+
+def _of_cron_job(job: Object) -> bool:
+    return any(each["kind"] == CRONJOBS.kind for each in job["metadata"].get("ownerReferences") or ())
+
+
+async def _backups(kube: Kube, spec: CreditsLedgerSpec, snap: Snapshot, jobs: list[Object]) -> Snapshot:
+    """How backups and restores went, with the words of those that failed."""
+    managed = spec.database.managed
+    if managed is None:
+        return snap
+    found: dict[str, Any] = {}
+    for field, component in (("backup", objects.BACKUP), ("restore_check", objects.RESTORE_CHECK)):
+        ended = seen.ended(job for job in jobs if job["metadata"]["labels"].get(LABEL_COMPONENT) == component)
+        if ended.failing:
+            pods = await kube.list(PODS, snap.namespace, labels=f"batch.kubernetes.io/job-name={ended.job}")
+            ended = replace(ended, why=seen.last_words(pods))
+        found[field] = ended
+    if managed.restore_from is not None and snap.database.ready == 0:
+        volume = objects.repository_name(managed.restore_from.ledger)
+        found["source_there"] = await kube.get(VOLUME_CLAIMS, volume, snap.namespace) is not None
+        chosen = ",".join(f"{k}={v}" for k, v in objects.owner(snap).selector("database").items())
+        words = seen.last_words(await kube.list(PODS, snap.namespace, labels=chosen))
+        found["restore_failed"] = words.removeprefix("restore: ") if words.startswith("restore: ") else ""
+    return _with(snap, **found)
 
 
 def _snapshot(
@@ -88,6 +124,7 @@ def _snapshot(
         database=seen.stateful(children.get(("StatefulSet", objects.postgres_name(bare.name)))),
         service=seen.deployed(children.get(("Deployment", bare.name))),
         secrets_digest=_digest(spec, bare.name, data),
+        password_digest=_password_digest(data.get(objects.postgres_name(bare.name), {})),
         database_ports=passwords.ports(address.decode(errors="replace")) if address else bare.database_ports,
         verifier_key="" if pem is None else secrets_made.verifier_key(pem, origin),
         certificate=_certificate(spec, bare, data),
@@ -113,6 +150,12 @@ def _digest(spec: CreditsLedgerSpec, ledger: str, data: Mapping[str, Data]) -> s
     for name, item in parts:
         total.update(hashlib.sha256(data.get(name, {}).get(item, b"")).digest())
     return total.hexdigest()[:16]
+
+
+def _password_digest(secret: Data) -> str:
+    """The password has 256 bits of chance, so that nobody guesses it from a digest."""
+    word = secret.get("password")
+    return hashlib.sha256(word).hexdigest()[:16] if word else ""
 
 
 def _certificate(spec: CreditsLedgerSpec, snap: Snapshot, data: Mapping[str, Data]) -> Validity | None:

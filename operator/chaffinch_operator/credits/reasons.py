@@ -35,6 +35,12 @@ class Reason(StrEnum):
     """The signing key is no Ed25519 key in PEM."""
     ROLLOUT_STUCK = "RolloutStuck"
     """Pods of the present version do not become ready; those before serve on."""
+    PASSPHRASE_LOST = "PassphraseLost"  # noqa: S105 - a reason, no password
+    """There are backups, and the Secret with the passphrase that they are encrypted with is gone."""
+    NO_SUCH_BACKUP = "NoSuchBackup"
+    """The volume of the backups that the database is to begin with does not exist."""
+    RESTORE_FAILED = "RestoreFailed"
+    """The database could not be restored from its backup; it is tried again and again."""
     REFUSED = "Refused"
     """The API server refused a write, such as by a quota or an admission policy."""
     # of single conditions
@@ -44,6 +50,16 @@ class Reason(StrEnum):
     """The schema is that of the version that serves."""
     KEYS_CURRENT = "KeysCurrent"
     """All data keys are wrapped by the newest key-encryption key: older ones may be removed."""
+    BACKED_UP = "BackedUp"
+    """The last backup went well, and so did the last restore for trial, if there was one."""
+    NO_BACKUPS = "NoBackups"
+    """The spec asks for no backups of the managed database."""
+    BACKUP_PENDING = "BackupPending"
+    """The first backup is not done yet."""
+    BACKUP_FAILED = "BackupFailed"
+    """The last backup failed."""
+    RESTORE_CHECK_FAILED = "RestoreCheckFailed"
+    """The last restore for trial failed, or what was restored is not sound."""
 
 
 STALLED = frozenset(
@@ -56,6 +72,9 @@ STALLED = frozenset(
         Reason.NAME_TAKEN,
         Reason.BAD_KEY,
         Reason.ROLLOUT_STUCK,
+        Reason.PASSPHRASE_LOST,
+        Reason.NO_SUCH_BACKUP,
+        Reason.RESTORE_FAILED,
         Reason.REFUSED,
     }
 )

@@ -26,8 +26,8 @@ from chaffinch_operator.loop import Outcome
 from chaffinch_operator.resources import CREDITSLEDGERS
 from chaffinch_operator.settings import Settings
 
-SOON, STALLED_SECONDS = 1.0, 10.0
-"""How soon to look again while something is under way, and while a person is waited for."""
+SOON, BACKUP_SECONDS, STALLED_SECONDS = 1.0, 5.0, 10.0
+"""How soon to look again while something is under way, while a backup is, and while a person is waited for."""
 _RECENT = timedelta(minutes=10)
 """An Event that is older is not written any more: people saw its outcome."""
 Body = Mapping[str, Any]
@@ -121,6 +121,8 @@ def _outcome(snap: Snapshot, decision: Decision, operations: list[Operation]) ->
         return Outcome(requeue_after=STALLED_SECONDS)
     if operations or decision.reason is not Reason.SERVING:
         return Outcome(requeue_after=SOON)
+    if snap.backup.running or snap.restore_check.running:
+        return Outcome(requeue_after=BACKUP_SECONDS)
     return Outcome()
 
 

@@ -8,6 +8,7 @@ from chaffinch_operator import conditions
 from chaffinch_operator.children.seen import JobState
 from chaffinch_operator.conditions import NewCondition, rfc3339
 from chaffinch_operator.credits import objects
+from chaffinch_operator.credits.backup_report import backup_condition, backup_status
 from chaffinch_operator.credits.decide import Decision, Stage
 from chaffinch_operator.credits.model import CreditsLedgerSpec
 from chaffinch_operator.credits.reasons import STALLED, Reason
@@ -39,7 +40,10 @@ def report(
 ) -> CreditsLedgerStatus:
     """The status after a look."""
     made = spec.access.api_keys_secret_ref is None
-    return told(before, decision, snap.generation, now, _parts(spec, snap, decision)).model_copy(
+    looked = decision.stage >= Stage.DATABASE
+    kept = backup_status(spec, before.backup, snap) if looked else before.backup
+    parts = [*_parts(spec, snap, decision), *(backup_condition(spec, before, kept, snap) if looked else ())]
+    return told(before, decision, snap.generation, now, parts).model_copy(
         update={
             "endpoint": objects.endpoint(spec, snap.namespace, snap.name),
             "image": snap.image,
@@ -47,6 +51,7 @@ def report(
             "verifier_key": snap.verifier_key or before.verifier_key,
             "api_key": KeyStatus(name=objects.keys_name(snap.name), key="admin") if made else KeyStatus(),
             "certificate": _certificate(spec, snap),
+            "backup": kept,
         }
     )
 

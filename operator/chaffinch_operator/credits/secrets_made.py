@@ -41,6 +41,11 @@ def api_key() -> Texts:
     return {"admin": key, "keys.json": json.dumps({"keys": [listed]})}
 
 
+def passphrase() -> Texts:
+    """What a repository of backups is encrypted with."""
+    return {"passphrase": secrets.token_urlsafe(48)}
+
+
 def verifier_key(pem: bytes, origin: str) -> str | None:
     """The public half of a signing key as C2SP's signed notes have it, name+id+key; None when it is no Ed25519 key."""
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chaffinch_operator.children.seen import NO_PODS, Found, JobState, Pods
+from chaffinch_operator.children.seen import NO_PODS, NOT_ENDED, Ended, Found, JobState, Pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Snapshot:
     service: Pods = NO_PODS
     secrets_digest: str = ""
     """Digest of what pods read once from Secrets."""
+    password_digest: str = ""
+    """Digest of the managed database's password; empty while there is none."""
+    backup: Ended = NOT_ENDED
+    restore_check: Ended = NOT_ENDED
+    source_there: bool = True
+    """Whether the volume of the backups that are to be restored exists."""
+    restore_failed: str = ""
+    """What the database's pod said when it could not restore a backup."""
     rights_missing: str = ""
     """What the API server refused to let us read, in its words; empty when nothing."""
     database_ports: tuple[int, ...] = (5432,)

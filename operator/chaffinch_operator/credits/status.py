@@ -38,6 +38,17 @@ class CertificateStatus(Model):
     """When it ends; it is renewed a third of its life before."""
 
 
+class BackupStatus(Model):
+    """Backups of the managed database."""
+
+    repository: Annotated[str, Field(max_length=512)] = ""
+    """PersistentVolumeClaim or bucket where they are; the Secret NAME-backup has the passphrase."""
+    last_backup: Time = ""
+    """When the last full backup was done; every moment since its retention began can be restored."""
+    last_verified_restore: Time = ""
+    """When the newest moment was restored for trial last, and chain, tree and balances were found sound."""
+
+
 class KeyStatus(Model):
     """Where a key is."""
 
@@ -66,6 +77,8 @@ class CreditsLedgerStatus(Model):
     """The API key that was made, where the spec names no file of keys."""
     certificate: CertificateStatus = CertificateStatus()
     """What the service shows, and where clients find whom to trust."""
+    backup: BackupStatus = BackupStatus()
+    """Where backups are, and how old the last one is."""
     last_decision: DecisionStatus = DecisionStatus()
     """What was found last."""
     conditions: Annotated[
@@ -75,4 +88,4 @@ class CreditsLedgerStatus(Model):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = Field(default=[])
-    """Ready, Reconciling, Stalled, DatabaseReady, SchemaCurrent, and KeysCurrent with encryption."""
+    """Ready, Reconciling, Stalled, DatabaseReady, SchemaCurrent, BackupHealthy, and KeysCurrent with encryption."""

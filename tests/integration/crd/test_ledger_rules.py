@@ -11,12 +11,23 @@ pytestmark = pytest.mark.apiserver
 
 CRD = Path(__file__).parents[3] / "crds/chaffinch.dev_creditsledgers.yaml"
 DSN = {"dsnSecretRef": {"name": "pg", "key": "dsn"}}
+S3 = {
+    "endpoint": "s3.eu-central-1.amazonaws.com",
+    "bucket": "backups",
+    "region": "eu-central-1",
+    "secretRef": {"name": "s3"},
+}
 Spec = dict[str, Any]
 
 
 def spec(**changes: Any) -> Spec:
     """A spec that is valid, with the given top-level fields instead."""
     return {"assets": [{"code": "CREDIT", "scale": 2}], "database": {"managed": {}}} | changes
+
+
+def managed(**changes: Any) -> Spec:
+    """A valid spec with these fields of a managed database."""
+    return spec(database={"managed": changes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,23 @@ CASES = (
         spec(database={"managed": {"storage": "10Gi"}}),
         spec(database={"managed": {"storage": "20Gi"}}),
         old=spec(),
+    ),
+    Case(
+        "database.managed.restoreFrom is for a new CreditsLedger: make another one, or delete this one first",
+        managed(restoreFrom={"ledger": "old"}, storage="10Gi"),
+        managed(restoreFrom={"ledger": "old", "time": "2026-01-31T12:00:00Z"}),
+        old=managed(restoreFrom={"ledger": "old"}),
+    ),
+    Case(
+        "set exactly one of backup.repository.volume and backup.repository.s3",
+        managed(backup={"repository": {"s3": S3}}),
+        managed(backup={"repository": {"s3": S3, "volume": "1Gi"}}),
+    ),
+    Case(
+        "database.managed.backup.repository.volume cannot be changed: enlarge the PersistentVolumeClaim",
+        managed(backup={"repository": {"volume": "1Gi"}, "retention": "7d"}),
+        managed(backup={"repository": {"volume": "2Gi"}}),
+        old=managed(backup={"repository": {"volume": "1Gi"}}),
     ),
     Case(
         "an asset can neither be removed nor get another scale: accounts may hold it",

@@ -26,26 +26,41 @@ VERSIONS = {
     "StatefulSet": "apps/v1",
     "Deployment": "apps/v1",
     "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "PersistentVolumeClaim": "v1",
     "PodDisruptionBudget": "policy/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
 }
 EXTERNAL = {"external": {"dsnSecretRef": {"name": "pg", "key": "dsn"}}}
+S3 = {"endpoint": "s3.shop.svc:7070", "bucket": "backups", "region": "eu", "secretRef": {"name": "s3"}}
 SPECS = (
     spec(replicas=3, tls={}, encryption={"keySecretRef": {"name": "kek"}}),
     spec(autoscaling={}, tls={"mode": "Mutual"}, deletionPolicy="Delete", access={"allowFrom": [{"namespace": "api"}]}),
     spec(database=EXTERNAL, access={"apiKeysSecretRef": {"name": "keys", "key": "k"}}),
+    spec(database={"managed": {"backup": {"repository": {"volume": "1Gi"}}}}),
+    spec(database={"managed": {"backup": {"repository": {"s3": S3}}, "restoreFrom": {"ledger": "old", "s3": S3}}}),
+    spec(
+        database={
+            "managed": {
+                "backup": {"repository": {"volume": "1Gi"}},
+                "restoreFrom": {"ledger": "old", "time": "2026-01-01T00:00:00Z"},
+            }
+        }
+    ),
 )
 
 
 @pytest.mark.parametrize("wanted", SPECS)
 def test_every_object_is_valid_and_has_no_unknown_field(api: ApiServer, wanted: CreditsLedgerSpec) -> None:
     """Strict validation, so that a misspelt field is an error and not a silent loss."""
-    names = ("pg", "keys", "kek", *made_once(wanted, "api-credits"))
+    names = ("pg", "keys", "kek", "s3", "old-backup", "old-audit", *made_once(wanted, "api-credits"))
     world = snapshot(
         namespace="default",
         job=JobState.SUCCEEDED,
         database=running(1),
-        secrets={name: frozenset({"dsn", "k"}) for name in names},
+        secrets={
+            name: frozenset({"dsn", "k", "passphrase", "key.pem", "accessKey", "secretKey", "ca.crt"}) for name in names
+        },
         certificate=Validity(NOW, NOW + timedelta(days=90)),
         authority=Validity(NOW, NOW + timedelta(days=90)),
     )

@@ -1,7 +1,5 @@
 """Passes over a CreditsLedger on a real API server, with exactly the operator's rights."""
 
-import subprocess
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,28 +9,11 @@ from chaffinch_operator.errors import Terminal
 from chaffinch_operator.kube import DEPLOYMENTS, EVENTS, SECRETS, SERVICES
 from chaffinch_operator.resources import AUTOSCALERS, CREDITSLEDGERS, JOBS, NETWORK_POLICIES, STATEFULSETS, Resource
 from cluster.apiserver import ApiServer
-from integration.credits_slice.world import BINDINGS, NAME, ROOT, World, world
+from integration.credits_slice.world import BINDINGS, NAME, World, world
 
 pytestmark = pytest.mark.apiserver
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 EXTERNAL = {"external": {"dsnSecretRef": {"name": "pg", "key": "dsn"}}}
-
-
-@pytest.fixture(scope="module")
-def installed(api_with_crd: ApiServer) -> ApiServer:
-    """CRDs and Roles."""
-    kubectl = [str(api_with_crd.kubectl), f"--kubeconfig={api_with_crd.kubeconfig}"]
-    files = [f"--filename={ROOT / 'manifests/base' / name}" for name in ("namespace.yaml", "rbac.yaml")]
-    subprocess.run([*kubectl, "apply", "--server-side", *files], check=True, capture_output=True, timeout=60)
-    return api_with_crd
-
-
-@pytest.fixture
-async def here(installed: ApiServer, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """A namespace named after the test."""
-    name = request.node.originalname.removeprefix("test_").replace("_", "-")[:50].strip("-")
-    async with world(installed, name) as made:
-        yield made
 
 
 async def test_a_ledger_comes_up_step_by_step(here: World) -> None:
@@ -46,6 +27,7 @@ async def test_a_ledger_comes_up_step_by_step(here: World) -> None:
     await here.migrated()
     assert await here.steps(2) == "RollingOut"
     await here.pods_run()
+    await here.migrated()
     assert await here.steps(2) == "Serving"
     written = here.operator.writes.total()
     outcome = await here.step()
@@ -91,7 +73,8 @@ async def test_a_new_version_migrates_before_its_pods_start(here: World) -> None
     assert await _image(here) == "chaffinch:2"
     await here.pods_run()
     assert await here.steps(2) == "Serving"
-    assert len(await here.admin.list(JOBS, here.namespace)) == 1
+    jobs = [job["metadata"]["name"] for job in await here.admin.list(JOBS, here.namespace)]
+    assert len([name for name in jobs if "-migrate-" in name]) == 1
 
 
 async def test_certificates_are_renewed_and_pods_follow(here: World) -> None:

@@ -69,10 +69,10 @@ class World:
             await self.step()
         return str((await self.status())["lastDecision"]["reason"])
 
-    async def up(self) -> None:
+    async def up(self, **spec: Any) -> None:
         """Everything is there and reports that it runs."""
         await self.bind()
-        await self.apply()
+        await self.apply(**spec)
         await self.steps(2)
         await self.database_runs()
         await self.steps(2)

@@ -55,7 +55,7 @@ OUTSIDE = {"chaffinch.dev", "gateway.networking.k8s.io"}
 """API groups of which even these slices' rights hold in every namespace."""
 EVERYWHERE = {("apps", "deployments", "list")}
 """What evaluations need and the operator may do in every namespace, for the sake of rollouts."""
-DELETED = ("Secret", "Job", "HorizontalPodAutoscaler")
+DELETED = ("Secret", "Job", "CronJob", "HorizontalPodAutoscaler")
 """What plans of ledgers delete."""
 BY_OWNERS = {("", "secrets", "get")}
 """Never granted by us: who owns a Secret that a rollout names lets the operator read that one."""
@@ -92,7 +92,7 @@ def test_rights_and_calls_are_the_same() -> None:
 
 
 def test_rights_for_ledgers_are_what_their_operations_need() -> None:
-    """Every kind is looked at and applied; only Secrets, Jobs and autoscalers are ever deleted."""
+    """Every kind is looked at and applied; only Secrets, Jobs, CronJobs and autoscalers are ever deleted."""
     own = {right for path in sources() if "credits" in path.parts for right in calls(path.read_text())}
     children = {(kind.group, kind.plural) for kind in RESOURCES.values()}
     applied = {(*child, verb) for child in children for verb in ("create", "patch")}

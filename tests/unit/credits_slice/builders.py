@@ -49,7 +49,7 @@ def carried_out(wanted: CreditsLedgerSpec, before: Snapshot, decision: Decision)
                 objects.pop((kind, name), None)
                 secrets.pop(name, None)
             case MakeSecret(_, name):
-                secrets[name] = frozenset({"dsn", "key.pem", "keys.json"})
+                secrets[name] = frozenset({"dsn", "key.pem", "keys.json", "passphrase"})
             case _:
                 pass
     return Snapshot(**{f: getattr(before, f) for f in before.__slots__} | {"objects": objects, "secrets": secrets})

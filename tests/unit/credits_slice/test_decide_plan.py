@@ -31,7 +31,7 @@ WORLDS = st.builds(
 )
 SPECS = st.builds(
     lambda database, more: spec(database=database, **more),
-    st.sampled_from([EXTERNAL, {"managed": {}}]),
+    st.sampled_from([EXTERNAL, {"managed": {}}, {"managed": {"backup": {"repository": {"volume": "1Gi"}}}}]),
     st.sampled_from(
         [
             {},
@@ -175,7 +175,8 @@ def test_a_ledger_comes_up_in_order(world: Snapshot, reason: Reason) -> None:
 def test_a_new_version_keeps_the_old_pods_until_its_migration_is_done() -> None:
     """The Deployment of the version before is neither changed nor deleted meanwhile."""
     up = snapshot(database=running(1), job=JobState.SUCCEEDED, service=running())
-    old = carried_out(spec(), up, decide(spec(), up, NOW))
+    decision = decide(spec(), up, NOW)
+    old = carried_out(spec(), carried_out(spec(), up, decision), decision)
     new = replace(old, image="chaffinch:2", job=JobState.ABSENT)
     assert kinds(planned(spec(), new)) == ["Job"]
 
