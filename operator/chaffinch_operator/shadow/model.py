@@ -230,6 +230,23 @@ class Hypothesis(Model):
 class Guardrail(Model):
     """What must not get worse."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "has(self.maxRatio) == (self.metric == 'latencyP99') && has(self.maxIncrease) != has(self.maxRatio)",
+                "a guardrail has maxRatio for latencyP99, and maxIncrease for any other metric",
+            ),
+            (
+                "!has(self.maxIncrease) || double(self.maxIncrease) < 1.0",
+                "guardrails.maxIncrease must be below 1: it is a share",
+            ),
+            (
+                "!has(self.maxRatio) || (double(self.maxRatio) >= 1.0 && double(self.maxRatio) <= 100.0)",
+                "guardrails.maxRatio must be from 1 to 100",
+            ),
+        )
+    )
+
     metric: Annotated[
         Literal[
             "accuracy",
@@ -241,12 +258,18 @@ class Guardrail(Model):
             "mcc",
             "kappa",
             "lostDetections",
+            "auc",
+            "errorRate",
+            "latencyP99",
         ],
         Field(),
     ]
-    """A metric, or lostDetections: the share of attacks that the control detects and the candidate does not."""
-    max_increase: Decimal
+    """A metric; lostDetections: the share of attacks that the control detects and the candidate does not; auc, with
+    compare.score; errorRate and latencyP99 need no label."""
+    max_increase: Decimal | None = None
     """How much worse it may be at most."""
+    max_ratio: Decimal | None = None
+    """latencyP99: how many times the control's it may be at most."""
 
 
 class Retention(Model):
@@ -298,6 +321,10 @@ class ShadowEvaluationSpec(Model):
             (
                 _DIFFERENT,
                 "control and candidate must be different Services, or ports",
+            ),
+            (
+                "!self.guardrails.exists(g, g.metric == 'auc') || has(self.compare.score)",
+                "a guardrail on auc needs compare.score",
             ),
         )
     )

@@ -30,6 +30,7 @@ from chaffinch_shadow.api.openapi import Operation
 from chaffinch_shadow.api.problems import Problem
 from chaffinch_shadow.api.service import Service
 from chaffinch_shadow.collect.coverage import Coverage, Damage, damage, ratio_damage, ratio_p
+from chaffinch_shadow.collect.evaluation import Evaluation
 from chaffinch_shadow.collect.labels import LabelReport, report
 from chaffinch_shadow.store import labels, reads
 from chaffinch_shadow.store.write import conclude
@@ -37,7 +38,6 @@ from chaffinch_shadow.store.write import conclude
 _OUTAGE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 _MOST_REQUESTS = 2**62
 _VERDICTS, _SCORES = ("label", "control", "candidate"), ("control_score", "candidate_score")
-_COLUMNS = (*_VERDICTS, *_SCORES, "cluster", "stratum", "time", "request_id")
 _LABELS = {"positive": "1", "negative": "0"}
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -140,12 +140,20 @@ async def _rows(request: Request) -> Response:
 
 
 async def _lines(service: Service) -> AsyncIterator[str]:
-    yield _line(_COLUMNS)
+    columns = _columns(service.evaluation)
+    yield _line("time" if name == "ordinal" else name for name in columns)
     async with service.view() as connection:
-        async for r in reads.rows(connection, service.registered.key, datetime.now(UTC)):
-            scores = (r["control_score"], r["candidate_score"])
-            verdicts = (_LABELS.get(r["state"], ""), r["control"], r["candidate"])
-            yield _line((*verdicts, *scores, r["cluster"], r["stratum"], r["ordinal"], r["request_id"]))
+        async for row in reads.rows(connection, service.registered.key, datetime.now(UTC)):
+            found = {**row, "label": _LABELS.get(row["state"], "")}
+            yield _line(found[name] for name in columns)
+
+
+def _columns(of: Evaluation) -> tuple[str, ...]:
+    """What `analyze` is to take into account, which is what this evaluation does."""
+    compare = of.compare
+    parts = (("cluster", compare.cluster_by), ("stratum", compare.strata))
+    scores = _SCORES if compare.score is not None else ()
+    return (*_VERDICTS, *scores, *(name for name, asked in parts if asked is not None), "ordinal", "request_id")
 
 
 def _line(values: Iterable[object]) -> str:

@@ -1,18 +1,22 @@
 """From stored pairs to the rows that the analysis takes, and from an evaluation's file to its question. Pure."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from chaffinch_shadow.analysis.observed import Latencies, Observed
 from chaffinch_shadow.analysis.question import Aim, Design, Guardrail, Question
 from chaffinch_shadow.analysis.rows import Groups, Rows, Scores
 from chaffinch_shadow.collect.evaluation import BadEvaluationError, Evaluation
+from chaffinch_shadow.collect.latency import lower_limit, upper_limit
 from chaffinch_shadow.collect.tally import CELLS, PAIRS, Tally
-from chaffinch_stats.paired import Metric
+from chaffinch_shadow.collect.words import Failure, candidate_drop, control_drop
+from chaffinch_stats.paired import Metric, Pairs
 
 _LABELS = {"positive": True, "negative": False}
+_NEVER_CAME = (Failure.TIMED_OUT, Failure.AWAY, Failure.BROKE_OFF)
 
 
 def question(of: Evaluation) -> Question:
@@ -27,7 +31,7 @@ def question(of: Evaluation) -> Question:
             design=Design(asked.design),
             planned=asked.planned,
             prevalence=None if asked.prevalence is None else Fraction(asked.prevalence),
-            guardrails=tuple(Guardrail(each.metric, float(each.max_increase)) for each in of.guardrails),
+            guardrails=tuple(Guardrail(each.metric, float(each.limit)) for each in of.guardrails),
         )
     except ValueError as problem:
         raise BadEvaluationError(f"hypothesis, guardrails: {problem}") from problem
@@ -51,6 +55,22 @@ def of_counts(tally: Tally) -> Rows:
         candidate=(cell & 1) > 0,
         unlabelled=(neither, candidate_only, control_only, both),
         stratum=Groups(codes // CELLS, names) if len(names) > 1 else None,
+    )
+
+
+def observed(tally: Tally) -> Observed:
+    """Errors and latencies, which need no label."""
+    neither, candidate_only, control_only, both = tally.numbers("error", width=PAIRS)
+
+    def latencies(version: str, drop: Callable[[Failure], str]) -> Latencies:
+        bins = {int(key[0]): n for key, n in tally.under("latency", version).items()}
+        never = sum(n for failure in _NEVER_CAME for n in tally.under("dropped", drop(failure)).values())
+        return Latencies(((lower_limit(index), upper_limit(index), n) for index, n in bins.items()), never)
+
+    return Observed(
+        Pairs(neither, candidate_only, control_only, both),
+        latencies("control", control_drop),
+        latencies("candidate", candidate_drop),
     )
 
 

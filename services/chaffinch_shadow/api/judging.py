@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from chaffinch_shadow.analysis.analyse import analyse_rows
 from chaffinch_shadow.analysis.rows import Rows
+from chaffinch_shadow.analysis.verdict import needs_no_label
 from chaffinch_shadow.api import evidence, views
 from chaffinch_shadow.api.models import EvaluationView, NoiseView
 from chaffinch_shadow.api.service import Service
@@ -73,7 +74,9 @@ class Judge:
         found = (*damage(coverage, known.labels), *_sampled(of))
         # what was lost on the way is told by `found`, with its reasons, and by the analysis, as a share
         expected = coverage.pairs + coverage.lost or None
-        analysis = analyse_rows(known.rows, evidence.question(of), expected=expected)
+        analysis = analyse_rows(
+            known.rows, evidence.question(of), expected=expected, observed=evidence.observed(known.tally)
+        )
         return EvaluationView(
             uid=str(of.uid),
             generation=of.generation,
@@ -84,7 +87,7 @@ class Judge:
             shards_done=sum(state.done for state in known.states.values()),
             coverage=views.coverage(coverage, None, found),
             noise=_noise(known.tally) if of.noise_control is not None else None,
-            **_damaged(document(analysis), found),
+            **_damaged(document(analysis), found, [needs_no_label(each) for each in analysis.reasons]),
         )
 
 
@@ -98,8 +101,11 @@ def _sampled(of: Evaluation) -> tuple[Damage, ...]:
     return (Damage("AuditNotWeighted", message),)
 
 
-def _damaged(said: dict[str, Json], found: tuple[Damage, ...]) -> dict[str, Json]:
-    """Damaged evidence decides nothing, whatever the counts say; its reasons come first."""
+def _damaged(said: dict[str, Json], found: tuple[Damage, ...], plain: list[bool]) -> dict[str, Json]:
+    """Damaged evidence decides nothing, whatever the counts say; its reasons come first.
+
+    plain: of each reason, whether it rejects all the same, for it needs neither labels nor all of the requests.
+    """
     if not found:
         return said
     own: list[Json] = [
@@ -109,8 +115,11 @@ def _damaged(said: dict[str, Json], found: tuple[Damage, ...]) -> dict[str, Json
     reasons = said["reasons"]
     assert isinstance(reasons, list)
     told = {one.reason for one in found}
-    others = [each for each in reasons if not (isinstance(each, dict) and each.get("reason") in told)]
-    return said | {"verdict": INCONCLUSIVE, "reasons": [*own, *others]}
+    breaches = [each for each, rejects in zip(reasons, plain, strict=True) if rejects]
+    rest = [each for each, rejects in zip(reasons, plain, strict=True) if not rejects]
+    others = [each for each in rest if not (isinstance(each, dict) and each.get("reason") in told)]
+    verdict = said["verdict"] if breaches else INCONCLUSIVE
+    return said | {"verdict": verdict, "reasons": [*breaches, *own, *others]}
 
 
 def _noise(tally: Tally) -> NoiseView:

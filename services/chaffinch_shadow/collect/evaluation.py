@@ -140,10 +140,24 @@ class Hypothesis(_Part):
 
 
 class Guardrail(_Part):
-    """By how much a metric may get worse at most."""
+    """By how much a metric may get worse at most: maxRatio for latencyP99, maxIncrease for any other."""
 
     metric: Annotated[str, Field(min_length=1, max_length=64)]
-    max_increase: Decimal
+    max_increase: Decimal | None = None
+    max_ratio: Decimal | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        needed, other = ("maxRatio", "maxIncrease") if self.metric == "latencyP99" else ("maxIncrease", "maxRatio")
+        given = {"maxIncrease": self.max_increase, "maxRatio": self.max_ratio}
+        if given[needed] is None or given[other] is not None:
+            raise ValueError(f"{self.metric} needs {needed}, and not {other}")
+        return self
+
+    @property
+    def limit(self) -> str:
+        """The one that is given."""
+        return self.max_increase or self.max_ratio or ""
 
 
 class Retention(_Part):

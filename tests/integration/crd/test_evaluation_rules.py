@@ -47,6 +47,11 @@ def hypothesis(**fields: Any) -> Spec:
     return spec(hypothesis=fields)
 
 
+def guarded(**fields: Any) -> Spec:
+    """A spec with a guardrail of these fields."""
+    return spec(guardrails=[fields])
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A rule, named by what it says; `old` is there before, for rules about changes."""
@@ -100,6 +105,26 @@ CASES = (
         "hypothesis.prevalence must be above 0 and below 1",
         hypothesis(prevalence="0.01"),
         hypothesis(prevalence="0.0"),
+    ),
+    Case(
+        "a guardrail has maxRatio for latencyP99, and maxIncrease for any other metric",
+        guarded(metric="latencyP99", maxRatio="1.5"),
+        guarded(metric="latencyP99", maxIncrease="0.5"),
+    ),
+    Case(
+        "guardrails.maxIncrease must be below 1: it is a share",
+        guarded(metric="errorRate", maxIncrease="0.001"),
+        guarded(metric="errorRate", maxIncrease="1.5"),
+    ),
+    Case(
+        "guardrails.maxRatio must be from 1 to 100",
+        guarded(metric="latencyP99", maxRatio="1"),
+        guarded(metric="latencyP99", maxRatio="0.9"),
+    ),
+    Case(
+        "a guardrail on auc needs compare.score",
+        guarded(metric="auc", maxIncrease="0.01") | {"compare": {"score": {"header": "x-score"}}},
+        guarded(metric="auc", maxIncrease="0.01"),
     ),
     Case(
         "actions.canaryRolloutRef belongs to onPromote: StartCanary, which needs it",

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from chaffinch_shadow.analysis.analyse import analyse_cells
+import pytest
+
+from chaffinch_shadow.analysis.analyse import analyse_cells, analyse_rows
 from chaffinch_shadow.analysis.question import Design, Question
 from chaffinch_shadow.document import document
+from chaffinch_shadow.readers.outcomes import Outcomes
+from chaffinch_shadow.readers.rows import read_rows
 from chaffinch_stats.paired import Cells
 from integration.shadow.process import Collector, collecting, settings_file
 from integration.shadow.versions import Version
@@ -50,6 +54,36 @@ async def test_lost_copies_leave_no_verdict_but_inconclusive(
         said = await compared(collector, GOOD[:80])
     assert (said["verdict"], said["reasons"][0]["reason"]) == ("Inconclusive", "CoverageLow")
     assert "NoRequestId" in said["reasons"][0]["message"]
+
+
+async def test_a_crash_rejects_without_a_label(tmp_path: Path, dsn: str, control: Version, candidate: Version) -> None:
+    """Nothing is paired and nothing labelled, and still the breach of errorRate decides; it is said first."""
+    candidate.fault = "break off"
+    rails = [{"metric": "errorRate", "maxIncrease": "0.01"}, {"metric": "latencyP99", "maxRatio": "2"}]
+    file = settings_file(tmp_path, control=control.address, candidate=candidate.address, guardrails=rails)
+    async with collecting(tmp_path, dsn, file) as collector:
+        said = await compared(collector, [("/", "")] * 200)
+    assert said["verdict"] == "Reject"
+    assert [(each["reason"], each["metric"]) for each in said["reasons"][:1]] == [("GuardrailBreached", "errorRate")]
+    assert "CoverageLow" in {each["reason"] for each in said["reasons"]}
+
+
+@pytest.mark.parametrize("compare", [{}, {"clusterBy": "header:x-client", "score": {"header": "x-score"}}])
+async def test_rows_through_analyze_say_the_same(
+    tmp_path: Path, dsn: str, control: Version, candidate: Version, compare: dict[str, Any]
+) -> None:
+    """What the service says can be made again from its rows, with clusters and scores or without."""
+    control.words, candidate.words = ("old", "both"), ("new", "both")
+    parts = {"control": control.address, "candidate": candidate.address}
+    file = settings_file(tmp_path, **parts, compare=compare, **LABELLED)
+    async with collecting(tmp_path, dsn, file) as collector:
+        said = await compared(collector, GOOD)
+        rows = (await collector.api("/v1/rows.csv")).body
+    (tmp_path / "rows.csv").write_text(rows)
+    read, asked = read_rows(tmp_path / "rows.csv", Outcomes()), Question(design=Design.ALWAYS_VALID)
+    again = document(analyse_rows(read, asked, expected=90))
+    for part in ("cells", "metrics", "tests", "auc", "strata", "verdict", "reasons"):
+        assert said[part] == again[part], part
 
 
 async def test_clusters_make_the_tests_robust(tmp_path: Path, dsn: str, control: Version, candidate: Version) -> None:

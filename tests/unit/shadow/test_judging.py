@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from chaffinch_shadow.analysis.question import Aim, Design
 from chaffinch_shadow.analysis.rows import by_group, count
-from chaffinch_shadow.api.evidence import needs_rows, of_counts, of_pairs, question
+from chaffinch_shadow.api.evidence import needs_rows, observed, of_counts, of_pairs, question
 from chaffinch_shadow.collect.evaluation import BadEvaluationError, Evaluation
 from chaffinch_shadow.collect.tally import Tally
+from chaffinch_stats.paired import Pairs
 
 COUNTS = st.dictionaries(
     st.one_of(
@@ -96,6 +97,31 @@ def test_the_file_asks_what_the_analysis_understands() -> None:
     assert asked.prevalence is not None
     assert (asked.prevalence.numerator, asked.prevalence.denominator) == (1, 100)
     assert [(g.metric, g.limit) for g in asked.guardrails] == [("lostDetections", 0.02)]
+
+
+def test_a_limit_is_a_ratio_or_an_increase() -> None:
+    """As the metric asks; anything else is refused, and the field named."""
+    asked = question(evaluation(guardrails=[{"metric": "latencyP99", "maxRatio": "1.5"}]))
+    assert [(g.metric, g.limit) for g in asked.guardrails] == [("latencyP99", 1.5)]
+    for limit in ({"maxIncrease": "0.5"}, {}, {"maxIncrease": "0.5", "maxRatio": "2"}):
+        with pytest.raises(ValueError, match="latencyP99 needs maxRatio"):
+            evaluation(guardrails=[{"metric": "latencyP99", **limit}])
+    with pytest.raises(ValueError, match="mcc needs maxIncrease"):
+        evaluation(guardrails=[{"metric": "mcc", "maxRatio": "2"}])
+
+
+def test_an_answer_that_never_came_is_observed() -> None:
+    """It is no latency but slower than any, and an error; one that was too large did come."""
+    counts = {("error", "0"): 7, ("error", "1"): 2, ("error", "3"): 1, ("latency", "control", "40"): 7,
+              ("latency", "candidate", "40"): 7, ("dropped", "CandidateTimedOut", "none"): 1,
+              ("dropped", "CandidateAway", "1Ki"): 1, ("dropped", "CandidateAnswerTooLarge", "none"): 5,
+              ("dropped", "ControlAway", "none"): 1}  # fmt: skip
+    found = observed(Tally(counts))
+    assert found.errors == Pairs(7, 2, 0, 1)
+    assert found.control is not None
+    assert found.candidate is not None
+    assert (found.control.total, found.candidate.total) == (8, 9)
+    assert found.candidate.at_most(40) == 7
 
 
 @pytest.mark.parametrize("metric", ["speed", "MCC"])

@@ -28,7 +28,7 @@ FULL = spec(
     },
     labels={"source": {"header": "x-label"}, "maxDelay": "2h"},
     hypothesis={"metric": "recall", "margin": "0.02", "prevalence": "0.01", "design": "FixedN"},
-    guardrails=[{"metric": "lostDetections", "maxIncrease": "0.01"}],
+    guardrails=[{"metric": "lostDetections", "maxIncrease": "0.01"}, {"metric": "latencyP99", "maxRatio": "1.5"}],
     retention={"samples": "3d", "aggregates": "30d"},
 )
 
@@ -49,6 +49,8 @@ def test_every_field_arrives() -> None:
     assert found.compare.strata is not None
     assert found.compare.strata.values == ("login", "search")
     assert found.compare.score is not None
+    limits = {each.metric: each.limit for each in found.guardrails}
+    assert limits == {"lostDetections": "0.01", "latencyP99": "1.5"}
 
 
 def test_the_same_spec_is_the_same_text() -> None:
