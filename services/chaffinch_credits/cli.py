@@ -20,6 +20,7 @@ from chaffinch_credits.api.sealing import METADATA, ROTATION_SECONDS, Encryption
 from chaffinch_credits.api.serve import Ports
 from chaffinch_credits.api.serve import serve as serve_until_told
 from chaffinch_credits.api.service import Service
+from chaffinch_credits.api.targets import Policy
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
 from chaffinch_credits.cli_keys import app as keys_app
@@ -49,6 +50,13 @@ AdminPort = Annotated[
     int, typer.Option(envvar="CHAFFINCH_CREDITS_ADMIN_PORT", help="Plain HTTP: /healthz, /readyz, /metrics")
 ]
 KeyFile = Annotated[Path, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_FILE", help="Ed25519 key, PEM (see keygen)")]
+Networks = Annotated[
+    str,
+    typer.Option(
+        envvar="CHAFFINCH_CREDITS_WEBHOOK_NETWORKS",
+        help="Networks that webhooks may reach beside public addresses, such as 10.1.0.0/16, with commas between them",
+    ),
+]
 KeyRotation = Annotated[
     float, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_ROTATION_SECONDS", help="Life of a key that encrypts metadata")
 ]
@@ -70,6 +78,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     admin_port: AdminPort = 9090,
+    webhook_networks: Networks = "",
     kek_dir: KekDir = None,
     key_rotation_seconds: KeyRotation = ROTATION_SECONDS,
 ) -> None:
@@ -86,10 +95,14 @@ def serve(
 
     if kek_dir is not None:
         keks_of(kek_dir)
+    try:
+        targets = Policy.parse(webhook_networks)
+    except ValueError as problem:
+        fail(f"CHAFFINCH_CREDITS_WEBHOOK_NETWORKS: {problem}")
     encryption = Encryption(kek_dir, key_rotation_seconds) if kek_dir is not None else None
 
     async def work() -> None:
-        async with Service(found, signer, encryption=encryption) as service:
+        async with Service(found, signer, encryption=encryption, targets=targets) as service:
             await serve_until_told(service, Ports(host, port, admin_port), tls, keys)
 
     run(work())

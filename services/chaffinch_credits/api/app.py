@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import Counter
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Asked
 
-from chaffinch_credits.api import commands, models, openapi, queries, shapes, web
+from chaffinch_credits.api import commands, models, openapi, queries, shapes, web, webhooks
 from chaffinch_credits.api.keys import Keys, Scope
 from chaffinch_credits.api.openapi import Operation
 from chaffinch_credits.api.problems import Problem
@@ -22,7 +23,7 @@ from chaffinch_credits.api.service import Service
 from chaffinch_credits.store.connection import AWAY
 from chaffinch_credits.store.trail import Event
 
-_SCOPES = {"GET": Scope.READ, "POST": Scope.WRITE, "PUT": Scope.ADMIN}
+_SCOPES = {"GET": Scope.READ, "POST": Scope.WRITE}
 _TURNED_AWAY = {401, 403}
 _BASE = "/v1/ledgers/{ledger}"
 _HEAD = ["", "v1", "ledgers"]
@@ -44,6 +45,36 @@ def _command(path: str, kind: str, summary: str, refers: str = "", refusals: tup
     )
 
 
+def _webhook(
+    method: str, path: str, handler: Handler, name: str, summary: str, takes: type[BaseModel] | None = None
+) -> Operation:
+    gives = shapes.WebhooksShape if method == "GET" else shapes.WebhookShape
+    path = f"{_BASE}/webhooks{path}"
+    refusals = (409,) if name == "register_webhook" else ()
+    return Operation(method, path, handler, name, summary, gives, takes, refusals=refusals, admin=True)
+
+
+WEBHOOKS = (
+    _webhook("POST", "", webhooks.register, "register_webhook", "Register a target of events", models.WebhookBody),
+    _webhook("GET", "", webhooks.every, "webhooks", "Webhooks and how far they are"),
+    _webhook(
+        "POST",
+        "/{webhook}:rotate",
+        webhooks.rotate,
+        "rotate_webhook",
+        "Another secret; for a day both sign",
+        models.SecretBody,
+    ),
+    _webhook(
+        "POST",
+        "/{webhook}:replay",
+        webhooks.replay,
+        "replay_webhook",
+        "Deliver again, from a block on",
+        models.ReplayBody,
+    ),
+    _webhook("DELETE", "/{webhook}", webhooks.remove, "remove_webhook", "Remove a webhook"),
+)
 OPERATIONS = (
     Operation(
         "PUT",
@@ -54,6 +85,7 @@ OPERATIONS = (
         shapes.LedgerShape,
         models.AssetsBody,
         refusals=(409,),
+        admin=True,
     ),
     Operation(
         "POST",
@@ -99,6 +131,7 @@ OPERATIONS = (
     _command("holds/{id}:post", "post", "Post a hold, in full or in part", "hold", (*_MOVING, 410)),
     _command("holds/{id}:void", "void", "Release a hold", "hold", (*_MOVING, 410)),
     _command("grants", "grant", "Credit a lot"),
+    *WEBHOOKS,
     Operation(
         "GET",
         f"{_BASE}/audit/checkpoint",
@@ -218,7 +251,8 @@ def _guarded(service: Service, keys: Keys | None, one: Operation) -> Handler:
 
 async def _answer(request: Request, service: Service, keys: Keys | None, one: Operation) -> Response:
     """Let in, answer; who was turned away, and administration, is in audit_logs."""
-    scope, ledger, actor = _SCOPES[one.method], request.path_params["ledger"], "anybody"
+    scope = Scope.ADMIN if one.admin else _SCOPES[one.method]
+    ledger, actor = request.path_params["ledger"], "anybody"
     origin = request.client.host if request.client else ""
     try:
         if keys is not None:

@@ -19,6 +19,9 @@ from chaffinch_credits.api.models import (
     AssetsBody,
     BatchBody,
     Body,
+    ReplayBody,
+    SecretBody,
+    WebhookBody,
 )
 from chaffinch_credits.api.models import parse_time as time_of
 from chaffinch_credits.api.problems import Problem, invalid
@@ -85,6 +88,21 @@ def read_batch(body: Fields) -> tuple[list[Read], bool]:
 def read_assets(body: Fields) -> dict[str, int]:
     """The assets of a ledger: scale by code."""
     return dict(_validated(AssetsBody, body, "ledger", "").assets)
+
+
+def read_webhook(body: Fields) -> WebhookBody:
+    """A target of events."""
+    return _validated(WebhookBody, body, "webhook", "")
+
+
+def read_secret(body: Fields) -> SecretBody:
+    """Another secret of a webhook."""
+    return _validated(SecretBody, body, "rotation", "")
+
+
+def read_replay(body: Fields) -> ReplayBody:
+    """From where to deliver again."""
+    return _validated(ReplayBody, body, "replay", "")
 
 
 def key_id(header: str | None) -> UUID | None:

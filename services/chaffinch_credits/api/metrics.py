@@ -23,6 +23,9 @@ class Metrics:
     sealed_age: Gauge = field(init=False)
     away: Gauge = field(init=False)
     key_age: Gauge = field(init=False)
+    deliveries: Counter = field(init=False)
+    undelivered: Gauge = field(init=False)
+    given_up: Gauge = field(init=False)
     keys_behind: Gauge = field(init=False)
     keys_unusable: Gauge = field(init=False)
 
@@ -48,6 +51,13 @@ class Metrics:
         away = "1 while the circuit breaker before the ledger's database is not closed"
         self.away = Gauge("breaker_open", away, known, namespace=space, registry=own)
 
+        self.deliveries = Counter(
+            "webhook_deliveries", "Attempts to deliver events", ["ledger", "outcome"], namespace=space, registry=own
+        )
+        waits = "Blocks that the slowest webhook of the ledger was not told of yet"
+        self.undelivered = Gauge("webhook_waiting_blocks", waits, known, namespace=space, registry=own)
+        dead = "Events that were given up, until somebody replays"
+        self.given_up = Gauge("webhook_given_up", dead, known, namespace=space, registry=own)
         key_age = "Age of the newest key that encrypts metadata"
         self.key_age = Gauge("key_age_seconds", key_age, known, namespace=space, registry=own)
         behind = "Data keys that another key-encryption key than the newest wraps"

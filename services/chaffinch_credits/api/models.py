@@ -199,3 +199,25 @@ class AssetsBody(BaseModel):
         json_schema_extra={"additionalProperties": False},
         description=f'scales from 0 to {MAX_SCALE} by code of the asset, such as {{"CREDIT": 0, "USD": 2}}',
     )
+
+
+class SecretBody(BaseModel):
+    """The secret of a webhook, where the client chooses it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    secret: str | None = Field(
+        None, max_length=100, description="whsec_ and base64 of 24 to 64 random bytes; without, one is made"
+    )
+
+
+class WebhookBody(SecretBody):
+    """A target of events."""
+
+    url: str = Field(max_length=2048, description="https://host/path, at a public address")
+
+
+class ReplayBody(BaseModel):
+    """From where to deliver again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    from_block: int = Field(ge=1, le=2**62, description="number of the first block that is to be delivered")

@@ -33,6 +33,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
         {"type": "string", "pattern": r"^(x[0-9]{3}/){0,5}[0-9]{3}(\.p/[1-9][0-9]{0,2})?$"},
         "of the tile, and its width when it is not full, such as x001/234 or 000.p/7",
     ),
+    "webhook": ({"type": "string", "format": "uuid"}, "id of the webhook"),
     "from": (_NUMBER, "entries that the older tree has"),
 }
 """Schema and meaning of all parameters, by name."""
@@ -53,6 +54,7 @@ class Operation:
         query: names of query parameters, with a star when they are required.
         refers: the field of the model that the path gives instead.
         refusals: statuses that decisions of the ledger have, beside those that every operation has.
+        admin: it needs the scope admin.
 
     """
 
@@ -66,6 +68,7 @@ class Operation:
     query: tuple[str, ...] = ()
     refers: str = ""
     refusals: tuple[int, ...] = field(default=())
+    admin: bool = False
 
     @property
     def keyed(self) -> bool:

@@ -21,6 +21,8 @@ from chaffinch_credits.store.ledgers import LedgerView
 
 _LOG = logging.getLogger(__name__)
 METADATA = "metadata.body"
+SECRET = "webhook.secret"  # noqa: S105 - name of a field
+PLAIN = b"\x00"
 LOOK_SECONDS = 30.0
 MOST_SEALED = 2**27
 """By one process under one key; with 32 of them a key seals 2^32 messages, the limit for random nonces."""
@@ -103,6 +105,24 @@ class Sealing:
             asked, body_hash=body_hash(asked, metadata), known_by=(fingerprint, asked.body_hash)
         )
         return Read(request, metadata)
+
+    def kept_secret(self, webhook: UUID, secret: bytes) -> bytes:
+        """A webhook's secret as it is kept: sealed, when the ledger is encrypted. Problem 503 while it cannot be."""
+        if self.encryption is None and not self._locked:
+            return PLAIN + secret
+        if self._keys is None:
+            raise Problem(503, "keys_unavailable", "the service has no keys; nothing was done", retry_after=30)
+        fingerprint = self._keys.fingerprint_of(webhook, secret)
+        return self._keys.seal(webhook, SECRET, secret, fingerprint, os.urandom(NONCE_BYTES))
+
+    def secret(self, webhook: UUID, kept: bytes) -> bytes:
+        """A webhook's secret; nothing, when there is no key for it."""
+        if kept.startswith(PLAIN):
+            return kept.removeprefix(PLAIN)
+        try:
+            return self._keys.open(webhook, SECRET, kept) if self._keys is not None else b""
+        except BadFieldError:
+            return b""
 
     def opened(self, row: UUID, metadata: bytes) -> bytes:
         """Metadata as it was sent; nothing, when there is no key for it."""

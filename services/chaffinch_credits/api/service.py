@@ -13,14 +13,16 @@ import asyncpg
 
 from chaffinch_credits.api.batcher import Batcher, NotSentError, Run
 from chaffinch_credits.api.breaker import Breaker, State
+from chaffinch_credits.api.delivery import FIRST_PAUSE, Deliverer
 from chaffinch_credits.api.metrics import Metrics
 from chaffinch_credits.api.problems import Problem
 from chaffinch_credits.api.sealing import Encryption, Sealing
+from chaffinch_credits.api.targets import Policy
 from chaffinch_credits.api.trail import Trail
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
 from chaffinch_credits.ledger.entries import Reply
-from chaffinch_credits.store import ledgers
+from chaffinch_credits.store import ledgers, webhooks
 from chaffinch_credits.store.connection import AWAY, Connection
 from chaffinch_credits.store.engine import Engine
 from chaffinch_credits.store.ledgers import LedgerView
@@ -29,12 +31,13 @@ from chaffinch_credits.store.sealer import Sealer
 from chaffinch_credits.store.trail import Event
 
 _LOG = logging.getLogger(__name__)
-_READERS = 4
+_READERS, _DELIVERING = 4, 2
 _SWEEP_SECONDS = 1.0
 _TRAIL_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 _WRITE_SECONDS = 30.0
 _LOCK_SECONDS = 10
+_PUBLIC = Policy()
 Found = TypeVar("Found")
 
 
@@ -118,9 +121,16 @@ class Service:
     """All ledgers of one database. Use as an async context manager; leaving it finishes what is under way."""
 
     def __init__(
-        self, dsn: str, signer: Signer, *, checkpoint_seconds: float = 1.0, encryption: Encryption | None = None
+        self,
+        dsn: str,
+        signer: Signer,
+        *,
+        checkpoint_seconds: float = 1.0,
+        encryption: Encryption | None = None,
+        targets: Policy = _PUBLIC,
+        first_pause: float = FIRST_PAUSE,
     ) -> None:
-        self._encryption = encryption
+        self._encryption, self.targets, self._first_pause = encryption, targets, first_pause
         self._dsn, self._signer, self._checkpoint_seconds = dsn, signer, checkpoint_seconds
         self._desks: dict[str, Desk] = {}
         self._writers: list[Writer] = []
@@ -128,6 +138,8 @@ class Service:
         self.pool: asyncpg.Pool
         self._breaker = Breaker()
         self._trail_task: asyncio.Task[None] | None = None
+        self._delivery_pool: asyncpg.Pool
+        self._delivery: asyncio.Task[None] | None = None
         self.metrics, self.trail = Metrics(), Trail()
         self.draining = False
 
@@ -137,9 +149,16 @@ class Service:
             await SCHEMA.require_current(connection)
         self.trail.note(Event("service", "start", "", "done", ""))
         self._trail_task = asyncio.create_task(self._keep_trail())
+        self._delivery_pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=_DELIVERING, command_timeout=10)
+        deliverer = Deliverer(self._delivery_pool, self.targets, self.metrics, self._webhook_secret, self._first_pause)
+        self._delivery = asyncio.create_task(deliverer.work())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._delivery is not None:
+            self._delivery.cancel()
+            await asyncio.gather(self._delivery, return_exceptions=True)
+            await self._delivery_pool.close()
         for desk in self._desks.values():
             desk.batcher.close()
             await asyncio.gather(desk.tasks[0], return_exceptions=True)
@@ -186,6 +205,10 @@ class Service:
                 return await ledgers.ensure(connection, name, assets)
             except ValueError as problem:
                 raise Problem(409, "asset_mismatch", str(problem), "assets") from problem
+
+    async def _webhook_secret(self, ledger: str, webhook: UUID, kept: bytes) -> bytes:
+        """A webhook's secret from what is kept; nothing, when there is no key for it."""
+        return (await self.desk(ledger)).sealing.secret(webhook, kept)
 
     async def _keep_trail(self) -> None:
         """Write audit_logs every second, for as long as the service runs."""
@@ -241,6 +264,11 @@ class Service:
             )
         return sealing
 
+    async def _count_webhooks(self, connection: Connection, desk: Desk) -> None:
+        found = await webhooks.every(connection, desk.view.key)
+        self.metrics.undelivered.labels(desk.view.name).set(max((one.waiting for one in found), default=0))
+        self.metrics.given_up.labels(desk.view.name).set(sum(one.dead for one in found))
+
     def _measured(self, writer: Writer, breaker: Breaker) -> Run:
         name = writer.ledger.name
 
@@ -268,6 +296,7 @@ class Service:
                 await sweeper.sweep()
                 async with self.pool.acquire() as connection:
                     await desk.sealing.look(connection)
+                    await self._count_webhooks(connection, desk)
                     while await desk.sealer.seal(connection):
                         pass
                 desk.sealed_at = time.monotonic()

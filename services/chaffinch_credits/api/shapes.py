@@ -74,6 +74,30 @@ class LedgerShape(TypedDict):
     assets: dict[str, int]
 
 
+class WebhookShape(TypedDict):
+    """A target of events.
+
+    state: active, failing (the last attempt failed), or disabled (it answered 410); delivered: the last block that it
+    took; waiting: blocks after that; given_up: events that were left out; secret: shown when it is made.
+    """
+
+    id: str
+    url: str
+    state: str
+    delivered: int
+    waiting: int
+    attempts: int
+    given_up: int
+    last_error: str
+    secret: NotRequired[str]
+
+
+class WebhooksShape(TypedDict):
+    """All webhooks of a ledger."""
+
+    webhooks: list[WebhookShape]
+
+
 class ProofShape(TypedDict):
     """Hashes of a proof (RFC 9162), hexadecimal, in the order in which they are used."""
 

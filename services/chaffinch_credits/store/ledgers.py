@@ -25,6 +25,13 @@ async def find(connection: Connection, name: str) -> LedgerView | None:
     return LedgerView(row["key"], row["id"], row["name"], {a["code"]: a["scale"] for a in assets})
 
 
+async def by_key(connection: Connection, key: int) -> LedgerView:
+    """The ledger of a number, which must be there."""
+    found = await find(connection, await connection.fetchval("SELECT name FROM ledger WHERE key = $1", key))
+    assert found is not None
+    return found
+
+
 async def every(connection: Connection) -> list[LedgerView]:
     """All ledgers, by name."""
     rows = await connection.fetch("SELECT name FROM ledger ORDER BY name")

@@ -23,6 +23,7 @@ _ENTRY = _FIELDS + " FROM entry WHERE ledger = $1 AND id = $2"
 _OF_DEBIT = _FIELDS + " FROM entry WHERE ledger = $1 AND debit = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"
 _OF_CREDIT = _FIELDS + " FROM entry WHERE ledger = $1 AND credit = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"
 _OF_ACCOUNT = "(" + _OF_DEBIT + ") UNION (" + _OF_CREDIT + ") ORDER BY seq DESC LIMIT $4"
+_BETWEEN = _FIELDS + " FROM entry WHERE ledger = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq"
 _HISTORY = _FIELDS + ", leaf FROM entry WHERE ledger = $1 ORDER BY seq"
 _ACCOUNT = """
 SELECT a.number, a.name, a.asset, s.scale, a.allow_negative, a.closed, a.debits, a.credits, a.held, a.version
@@ -118,6 +119,11 @@ async def entries(connection: Connection, ledger: int, number: int, before: int,
         min(limit, MOST_ENTRIES),
     )
     return [_entry(row) for row in rows]
+
+
+async def entries_between(connection: Connection, ledger: int, first: int, last: int) -> list[Entry]:
+    """Entries of a block, by sequence."""
+    return [_entry(row) for row in await connection.fetch(_BETWEEN, ledger, first, last)]
 
 
 async def history(connection: Connection, ledger: int) -> AsyncIterator[tuple[Entry, bytes]]:

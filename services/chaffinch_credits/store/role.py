@@ -2,13 +2,18 @@
 
 from chaffinch_credits.store.connection import Connection
 
-_TABLES = "ledger, asset, ledger_head, account, entry, metadata, hold, lot, block, checkpoint, tile, audit_logs, dek"
+_TABLES = (
+    "ledger, asset, ledger_head, account, entry, metadata, hold, lot, block, checkpoint, tile, audit_logs, dek, "
+    "webhook, webhook_dead"
+)
 _CHANGING = {
     "ledger_head": "next_seq, next_number, block_number, block_hash",
     "account": "closed, debits, credits, held, expected, version",
     "hold": "state",
     "lot": "remaining",
 }
+_DELETING = "webhook, webhook_dead"
+"""Neither is a record of anything: webhooks are settings and cursors."""
 _KNOWN = "SELECT rolsuper FROM pg_roles WHERE rolname = $1"
 _OWNS = """
 SELECT EXISTS (SELECT FROM pg_tables
@@ -40,5 +45,6 @@ async def grant(connection: Connection, role: str) -> None:
         await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")
         await connection.execute(f"GRANT INSERT ON {_TABLES} TO {name}")
+        await connection.execute(f"GRANT UPDATE, DELETE ON {_DELETING} TO {name}")
         for table, columns in _CHANGING.items():
             await connection.execute(f"GRANT UPDATE ({columns}) ON {table} TO {name}")

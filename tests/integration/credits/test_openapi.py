@@ -1,9 +1,11 @@
 """The served OpenAPI document is true: what is generated from it, and against it, is answered as it says."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 import requests
 import schemathesis
@@ -12,11 +14,13 @@ from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi import checks
 
 from chaffinch_credits.api.app import OPERATIONS, document
+from chaffinch_credits.store import webhooks
 from integration.credits.process import process
 
 EXAMPLES = 12
 """Of each operation and mode."""
 TRANSFER, HOLD = "0190b1f2-0000-7000-8000-00000000000a", "0190b1f2-0000-7000-8000-00000000000b"
+WEBHOOK = "0190b1f2-0000-7000-8000-00000000000c"
 KNOWN = {
     "ledger": "shop",
     "account": "alice",
@@ -26,8 +30,14 @@ KNOWN = {
     "asset": "CREDIT",
     "level": 0,
     "index": "000.p/1",
+    "webhook": WEBHOOK,
 }
 IDS = {"reverse": TRANSFER, "entry": TRANSFER, "post": HOLD, "void": HOLD}
+WEBHOOKS: dict[str, Any] = {
+    "register_webhook": {"url": "https://hooks.example/credits"},
+    "rotate_webhook": {},
+    "replay_webhook": {"from_block": 1},
+}
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -50,7 +60,17 @@ def url(tmp_path_factory: pytest.TempPathFactory, module_dsn: str) -> Iterator[s
         ]
         for path, asked in made:
             assert requests.post(f"{found}/v1/ledgers/shop/{path}", json=asked, timeout=10).status_code == 201
+        asyncio.run(with_webhook(module_dsn))
         yield found
+
+
+async def with_webhook(dsn: str) -> None:
+    """A webhook of a known id, for what is generated about it."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await webhooks.add(connection, 1, UUID(WEBHOOK), "https://hooks.example/", b"\0" + b"s" * 32)
+    finally:
+        await connection.close()
 
 
 def test_the_document_is_served(url: str) -> None:
@@ -99,6 +119,9 @@ def aim(case: Case[Any], name: str) -> None:
     if "at_seq" in case.query:
         case.query.pop("as_of", None)
     body: Any = case.body
+    if name in WEBHOOKS:
+        case.body = WEBHOOKS[name]
+        return
     if isinstance(body, dict) and name != "ensure":
         for asked in body.get("requests", [body]):
             named = asked.keys() & KNOWN.keys() - ({"account"} if name == "open" else set())

@@ -100,7 +100,7 @@ async def written(dsn: str) -> tuple[set[str], int]:
 def test_commands_can_be_repeated(dsn: str) -> None:
     """Jobs are: the schema is migrated once, the ledger made once, and assets may be added."""
     for arguments, said in (
-        (("migrate",), "schema 3\n"),
+        (("migrate",), "schema 4\n"),
         (("ensure", "shop", "--asset", "CREDIT=0"), "ledger shop: CREDIT=0\n"),
         (("ensure", "shop", "--asset", "CREDIT=0", "--asset", "USD=2"), "ledger shop: CREDIT=0, USD=2\n"),
     ):
