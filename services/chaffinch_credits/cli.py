@@ -1,4 +1,4 @@
-"""The command chaffinch-credits: serve, migrate, verify, and keys."""
+"""The command chaffinch-credits: serve, migrate, verify, keys, and dev."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ from chaffinch_credits.api.service import Service
 from chaffinch_credits.api.targets import Policy
 from chaffinch_credits.audit.note import BadNoteError, Signer, Verifier
 from chaffinch_credits.audit.verify import Report, verify
+from chaffinch_credits.cli_dev import dev
 from chaffinch_credits.cli_keys import app as keys_app
 from chaffinch_credits.cli_keys import keks_of, rewrap_all
 from chaffinch_credits.cli_options import Dsn, DsnFile, KekDir, dsn_of, fail, run
@@ -35,6 +36,7 @@ from chaffinch_runtime.listening import Tls
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A double-entry credits ledger that can be checked.")
 app.add_typer(keys_app, name="keys")
+app.command()(dev)
 KeysFile = Annotated[
     Path | None,
     typer.Option(envvar="CHAFFINCH_CREDITS_API_KEYS_FILE", help="API keys by hash; without, no key is asked"),
