@@ -52,6 +52,9 @@ AdminPort = Annotated[
     int, typer.Option(envvar="CHAFFINCH_CREDITS_ADMIN_PORT", help="Plain HTTP: /healthz, /readyz, /metrics")
 ]
 KeyFile = Annotated[Path, typer.Option(envvar="CHAFFINCH_CREDITS_KEY_FILE", help="Ed25519 key, PEM (see keygen)")]
+CacheUrl = Annotated[
+    str, typer.Option(envvar="CHAFFINCH_CREDITS_CACHE_URL", help="Redis or Valkey for reads with max_age, redis://host")
+]
 Networks = Annotated[
     str,
     typer.Option(
@@ -81,6 +84,7 @@ def serve(
     port: Port = 8080,
     admin_port: AdminPort = 9090,
     webhook_networks: Networks = "",
+    cache_url: CacheUrl = "",
     kek_dir: KekDir = None,
     key_rotation_seconds: KeyRotation = ROTATION_SECONDS,
 ) -> None:
@@ -104,7 +108,7 @@ def serve(
     encryption = Encryption(kek_dir, key_rotation_seconds) if kek_dir is not None else None
 
     async def work() -> None:
-        async with Service(found, signer, encryption=encryption, targets=targets) as service:
+        async with Service(found, signer, encryption=encryption, targets=targets, cache_url=cache_url) as service:
             await serve_until_told(service, Ports(host, port, admin_port), tls, keys)
 
     run(work())

@@ -72,4 +72,5 @@ DEBIAN_PACKAGES = (
     "skopeo",
     "socat",
     "uidmap",
+    "redis-server",
 )

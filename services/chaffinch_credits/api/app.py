@@ -115,7 +115,7 @@ OPERATIONS = (
         "account",
         "An account now, after an entry, or at a time",
         shapes.AccountShape,
-        query=("at_seq", "as_of"),
+        query=("at_seq", "as_of", "max_age"),
     ),
     _command("transfers", "transfer", "Move an amount"),
     _command("transfers/{id}:reverse", "reverse", "Undo a transfer or a posted hold", "transfer"),

@@ -24,6 +24,7 @@ class Metrics:
     away: Gauge = field(init=False)
     key_age: Gauge = field(init=False)
     deliveries: Counter = field(init=False)
+    cache: Counter = field(init=False)
     undelivered: Gauge = field(init=False)
     given_up: Gauge = field(init=False)
     keys_behind: Gauge = field(init=False)
@@ -54,6 +55,7 @@ class Metrics:
         self.deliveries = Counter(
             "webhook_deliveries", "Attempts to deliver events", ["ledger", "outcome"], namespace=space, registry=own
         )
+        self.cache = Counter("cache_reads", "Reads that may be old", ["outcome"], namespace=space, registry=own)
         waits = "Blocks that the slowest webhook of the ledger was not told of yet"
         self.undelivered = Gauge("webhook_waiting_blocks", waits, known, namespace=space, registry=own)
         dead = "Events that were given up, until somebody replays"

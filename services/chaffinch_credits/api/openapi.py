@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from chaffinch_credits.api import models, shapes
+from chaffinch_credits.api.cache import MOST_SECONDS
 from chaffinch_credits.api.commands import Handler
 
 Schema = dict[str, Any]
@@ -24,6 +25,10 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "id": ({"type": "string", "format": "uuid"}, "id of the request that made it"),
     "at_seq": (_NUMBER, "as it was after this entry"),
     "as_of": ({"type": "string", "format": "date-time"}, "as it was at this time"),
+    "max_age": (
+        {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
+        "seconds that the answer may be old: from the cache, where there is one; without, it is as of now",
+    ),
     "before": (_NUMBER, "entries with a lower sequence than this"),
     "limit": ({"type": "integer", "minimum": 1, "maximum": 500, "default": 100}, "entries on a page"),
     "seq": (_NUMBER, "sequence of the entry"),

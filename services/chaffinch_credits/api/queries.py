@@ -1,5 +1,7 @@
 """Routes that only look: accounts, entries, checkpoints and proofs."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +9,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chaffinch_credits.api import bodies, views, web
+from chaffinch_credits.api import bodies, cache, views, web
 from chaffinch_credits.api.problems import Problem, invalid, title_of
 from chaffinch_credits.audit.merkle import consistency_proof, inclusion_proof
 from chaffinch_credits.audit.tiles import Tile
 from chaffinch_credits.ledger.words import Outcome
 from chaffinch_credits.store import reads
+from chaffinch_credits.store.ledgers import LedgerView
 
 _FOR_EVER = "private, max-age=31536000, immutable"
 
@@ -26,6 +29,8 @@ async def account(request: Request) -> Response:
         raise invalid("as_of", "give at_seq or as_of, not both")
     if name is None:
         raise _no_account()
+    if (max_age := request.query_params.get("max_age")) is not None:
+        return await _cached(request, desk.view, name, max_age)
     async with service.reading() as connection:
         if at_seq is not None:
             view = await reads.account_at(connection, desk.view.key, name, web.number("at_seq", at_seq))
@@ -37,6 +42,24 @@ async def account(request: Request) -> Response:
     if view is None:
         raise _no_account()
     return web.json(views.account(view))
+
+
+async def _cached(request: Request, ledger: LedgerView, name: str, max_age: str) -> Response:
+    """As it is, or was at most so many seconds ago."""
+    service, most = web.service(request), web.number("max_age", max_age, most=cache.MOST_SECONDS)
+    if request.query_params.keys() & {"at_seq", "as_of"}:
+        raise invalid("max_age", "max_age is for an account as it is: leave out at_seq and as_of")
+    if service.cache is not None and (found := await service.cache.get(ledger, name, most)) is not None:
+        return web.json(found.body, headers={"Age": str(math.ceil(found.age))})
+    read_at = time.monotonic()
+    async with service.reading() as connection:
+        view = await reads.account(connection, ledger.key, name)
+    if view is None:
+        raise _no_account()
+    shown = views.account(view)
+    if service.cache is not None:
+        await service.cache.put(ledger, view.number, dict(shown), read_at)
+    return web.json(shown, headers={"Age": "0"})
 
 
 async def entries(request: Request) -> Response:

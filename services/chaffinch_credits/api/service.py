@@ -13,6 +13,7 @@ import asyncpg
 
 from chaffinch_credits.api.batcher import Batcher, NotSentError, Run
 from chaffinch_credits.api.breaker import Breaker, State
+from chaffinch_credits.api.cache import MOST_SECONDS, Cache
 from chaffinch_credits.api.delivery import FIRST_PAUSE, Deliverer
 from chaffinch_credits.api.metrics import Metrics
 from chaffinch_credits.api.problems import Problem
@@ -129,6 +130,8 @@ class Service:
         encryption: Encryption | None = None,
         targets: Policy = _PUBLIC,
         first_pause: float = FIRST_PAUSE,
+        cache_url: str = "",
+        cache_seconds: float = MOST_SECONDS,
     ) -> None:
         self._encryption, self.targets, self._first_pause = encryption, targets, first_pause
         self._dsn, self._signer, self._checkpoint_seconds = dsn, signer, checkpoint_seconds
@@ -142,6 +145,8 @@ class Service:
         self._delivery: asyncio.Task[None] | None = None
         self.metrics, self.trail = Metrics(), Trail()
         self.draining = False
+        self.cache = Cache(cache_url, self.metrics.cache, cache_seconds) if cache_url else None
+        self._cache_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self.pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=_READERS, command_timeout=10)
@@ -150,6 +155,8 @@ class Service:
         self.trail.note(Event("service", "start", "", "done", ""))
         self._trail_task = asyncio.create_task(self._keep_trail())
         self._delivery_pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=_DELIVERING, command_timeout=10)
+        if self.cache is not None:
+            self._cache_task = asyncio.create_task(self.cache.work())
         deliverer = Deliverer(self._delivery_pool, self.targets, self.metrics, self._webhook_secret, self._first_pause)
         self._delivery = asyncio.create_task(deliverer.work())
         return self
@@ -168,6 +175,10 @@ class Service:
         for writer in self._writers:
             await writer.close()
         await self._end_trail()
+        if self.cache is not None and self._cache_task is not None:
+            self._cache_task.cancel()
+            await asyncio.gather(self._cache_task, return_exceptions=True)
+            await self.cache.close()
         await self.pool.close()
 
     @property
@@ -284,6 +295,8 @@ class Service:
                     breaker.failed()
                     raise
             breaker.succeeded()
+            if self.cache is not None:
+                self.cache.changed(writer.ledger, made.entries)
             return made
 
         return run

@@ -57,6 +57,7 @@ class AccountView:
     seq: int
     closed: bool = False
     allow_negative: bool = False
+    number: int = 0
 
     @property
     def available(self) -> int:
@@ -78,6 +79,7 @@ async def account(connection: Connection, ledger: int, name: str) -> AccountView
         row["version"],
         row["closed"],
         row["allow_negative"],
+        row["number"],
     )
 
 

@@ -118,6 +118,8 @@ def aim(case: Case[Any], name: str) -> None:
     case.query.update({key: 1 for key in case.query if key in {"seq", "size", "from", "at_seq"}})
     if "at_seq" in case.query:
         case.query.pop("as_of", None)
+    if "max_age" in case.query:
+        case.query = {"max_age": 1}
     body: Any = case.body
     if name in WEBHOOKS:
         case.body = WEBHOOKS[name]
