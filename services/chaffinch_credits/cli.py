@@ -29,7 +29,7 @@ from chaffinch_credits.cli_keys import keks_of, rewrap_all
 from chaffinch_credits.cli_options import Dsn, DsnFile, KekDir, dsn_of, fail, run
 from chaffinch_credits.crypto.fields import BadFieldError, FieldKeys
 from chaffinch_credits.ledger.body import SEALED
-from chaffinch_credits.store import dek, ledgers, reads, role, trail
+from chaffinch_credits.store import dek, ledgers, reads, role, trail, verification
 from chaffinch_credits.store.ledgers import LedgerView
 from chaffinch_credits.store.schema import SCHEMA
 from chaffinch_runtime.listening import Tls
@@ -198,6 +198,7 @@ def verify_ledger(
     dsn_file: DsnFile = None,
     anchor: Annotated[list[Path], typer.Option(help="Signed checkpoint kept elsewhere; may be repeated")] = [],  # noqa: B006
     output: Annotated[str, typer.Option("-o", help="text or json")] = "text",
+    record: Annotated[bool, typer.Option("--record", help="Write down what was found, for metrics and alerts")] = False,
 ) -> None:
     """Check all of a ledger's history from its rows. Exit status 3 when something is not as it must be."""
     try:
@@ -205,9 +206,21 @@ def verify_ledger(
     except (BadNoteError, OSError) as problem:
         fail(str(problem))
     report = run(_check(dsn_of(dsn, dsn_file), ledger, verifier, anchors))
+    if record:
+        run(_record(dsn_of(dsn, dsn_file), ledger, report))
     typer.echo(json.dumps(_as_json(report)) if output == "json" else _as_text(report))
     if not report.sound:
         raise typer.Exit(_NOT_SOUND)
+
+
+async def _record(dsn: str, name: str, report: Report) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        view = await ledgers.find(connection, name)
+        assert view is not None
+        await verification.record(connection, view.key, sound=report.sound, entries=report.entries)
+    finally:
+        await connection.close()
 
 
 async def _check(dsn: str, name: str, key: Verifier, anchors: list[str]) -> Report:

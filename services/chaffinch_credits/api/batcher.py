@@ -51,6 +51,11 @@ class Batcher:
         """Requests that wait."""
         return self._queued
 
+    @property
+    def oldest(self) -> float:
+        """Seconds since the first of the requests that wait arrived; 0 when none waits."""
+        return self.clock() - self._queue[0].since if self._queue else 0.0
+
     async def submit(self, group: Group, metadata: Mapping[UUID, bytes]) -> list[Reply]:
         """Replies in the order of the group's requests, once they are durable.
 

@@ -25,6 +25,10 @@ class Metrics:
     key_age: Gauge = field(init=False)
     deliveries: Counter = field(init=False)
     cache: Counter = field(init=False)
+    queue_age: Gauge = field(init=False)
+    verified_age: Gauge = field(init=False)
+    unsound: Gauge = field(init=False)
+    certificate_ends: Gauge = field(init=False)
     undelivered: Gauge = field(init=False)
     given_up: Gauge = field(init=False)
     keys_behind: Gauge = field(init=False)
@@ -56,6 +60,14 @@ class Metrics:
             "webhook_deliveries", "Attempts to deliver events", ["ledger", "outcome"], namespace=space, registry=own
         )
         self.cache = Counter("cache_reads", "Reads that may be old", ["outcome"], namespace=space, registry=own)
+        oldest = "Since the oldest request that waits for a batch arrived"
+        self.queue_age = Gauge("queue_age_seconds", oldest, known, namespace=space, registry=own)
+        seen = "Since the newest verification that was recorded"
+        self.verified_age = Gauge("verified_age_seconds", seen, known, namespace=space, registry=own)
+        bad = "1 when the newest verification that was recorded found something"
+        self.unsound = Gauge("unsound", bad, known, namespace=space, registry=own)
+        ends = "When the certificate ends that the service shows, in seconds since 1970"
+        self.certificate_ends = Gauge("certificate_ends_timestamp_seconds", ends, [], namespace=space, registry=own)
         waits = "Blocks that the slowest webhook of the ledger was not told of yet"
         self.undelivered = Gauge("webhook_waiting_blocks", waits, known, namespace=space, registry=own)
         dead = "Events that were given up, until somebody replays"
@@ -81,8 +93,10 @@ class Metrics:
         queued: Callable[[], float],
         sealed_age: Callable[[], float],
         away: Callable[[], float],
+        queue_age: Callable[[], float],
     ) -> None:
         """Ask these whenever somebody looks."""
+        self.queue_age.labels(ledger).set_function(queue_age)
         self.queued.labels(ledger).set_function(queued)
         self.sealed_age.labels(ledger).set_function(sealed_age)
         self.away.labels(ledger).set_function(away)

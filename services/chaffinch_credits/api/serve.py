@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from chaffinch_credits.api import admin, app
 from chaffinch_credits.api.keys import Keys
 from chaffinch_credits.api.service import Service
@@ -23,5 +25,8 @@ async def serve(service: Service, ports: Ports, tls: Tls | None, keys: Keys | No
     def ending() -> None:
         service.draining = True
 
+    if tls is not None:
+        ends = load_pem_x509_certificate(tls.cert.read_bytes()).not_valid_after_utc
+        service.metrics.certificate_ends.set(ends.timestamp())
     api = Listener(app.create(service, keys), ports.host, ports.api, tls)
     await listen([api], Listener(admin.create(service), ports.host, ports.admin), ending)

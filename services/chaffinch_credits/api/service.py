@@ -23,7 +23,7 @@ from chaffinch_credits.api.trail import Trail
 from chaffinch_credits.audit.note import Signer
 from chaffinch_credits.ledger.decide import Decisions, Group
 from chaffinch_credits.ledger.entries import Reply
-from chaffinch_credits.store import ledgers, webhooks
+from chaffinch_credits.store import ledgers, verification, webhooks
 from chaffinch_credits.store.connection import AWAY, Connection
 from chaffinch_credits.store.engine import Engine
 from chaffinch_credits.store.ledgers import LedgerView
@@ -256,6 +256,7 @@ class Service:
             lambda: desk.batcher.queued,
             lambda: time.monotonic() - desk.sealed_at,
             lambda: breaker.state is not State.CLOSED,
+            lambda: desk.batcher.oldest,
         )
         loop = asyncio.get_running_loop()
         desk.tasks = [
@@ -275,10 +276,13 @@ class Service:
             )
         return sealing
 
-    async def _count_webhooks(self, connection: Connection, desk: Desk) -> None:
+    async def _measure_desk(self, connection: Connection, desk: Desk) -> None:
         found = await webhooks.every(connection, desk.view.key)
         self.metrics.undelivered.labels(desk.view.name).set(max((one.waiting for one in found), default=0))
         self.metrics.given_up.labels(desk.view.name).set(sum(one.dead for one in found))
+        if (verified := await verification.newest(connection, desk.view.key)) is not None:
+            self.metrics.verified_age.labels(desk.view.name).set(verified.age)
+            self.metrics.unsound.labels(desk.view.name).set(not verified.sound)
 
     def _measured(self, writer: Writer, breaker: Breaker) -> Run:
         name = writer.ledger.name
@@ -309,7 +313,7 @@ class Service:
                 await sweeper.sweep()
                 async with self.pool.acquire() as connection:
                     await desk.sealing.look(connection)
-                    await self._count_webhooks(connection, desk)
+                    await self._measure_desk(connection, desk)
                     while await desk.sealer.seal(connection):
                         pass
                 desk.sealed_at = time.monotonic()

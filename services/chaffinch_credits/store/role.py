@@ -4,7 +4,7 @@ from chaffinch_credits.store.connection import Connection
 
 _TABLES = (
     "ledger, asset, ledger_head, account, entry, metadata, hold, lot, block, checkpoint, tile, audit_logs, dek, "
-    "webhook, webhook_dead"
+    "webhook, webhook_dead, verification"
 )
 _CHANGING = {
     "ledger_head": "next_seq, next_number, block_number, block_hash",

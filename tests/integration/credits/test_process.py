@@ -100,7 +100,7 @@ async def written(dsn: str) -> tuple[set[str], int]:
 def test_commands_can_be_repeated(dsn: str) -> None:
     """Jobs are: the schema is migrated once, the ledger made once, and assets may be added."""
     for arguments, said in (
-        (("migrate",), "schema 4\n"),
+        (("migrate",), "schema 5\n"),
         (("ensure", "shop", "--asset", "CREDIT=0"), "ledger shop: CREDIT=0\n"),
         (("ensure", "shop", "--asset", "CREDIT=0", "--asset", "USD=2"), "ledger shop: CREDIT=0, USD=2\n"),
     ):
@@ -268,10 +268,11 @@ async def test_verify_finds_what_was_changed_in_the_database(
             await Api(session, f"http://127.0.0.1:{service.api}").post("grants", **lot)
     taken = len(load.acknowledged)
     asked = ("verify", "shop", "--key", key)
-    sound = command(dsn, *asked)
+    sound = command(dsn, *asked, "--record")
     assert (sound.returncode, sound.stdout.split(":")[0]) == (0, "sound"), sound.stdout + sound.stderr
     await connection.execute("ALTER TABLE entry DISABLE TRIGGER append_only")
     await connection.execute(statement)
-    found = command(dsn, *asked)
+    found = command(dsn, *asked, "--record")
     assert found.returncode == 3, found.stdout
+    assert await connection.fetchval("SELECT array_agg(sound ORDER BY number) FROM verification") == [True, False]
     assert said.replace("1003", str(1009 + taken)) in found.stdout

@@ -93,7 +93,7 @@ async def test_audit_logs_say_who_did_what(dsn: str, connection: asyncpg.Connect
         await api.send("POST", "accounts", b"{}", Authorization="Bearer reader")
     rows = await connection.fetch("SELECT actor, action, object, outcome, origin, times FROM audit_logs")
     events = {tuple(row)[:5]: row["times"] for row in rows}
-    assert events[("postgres", "migrate", "schema 4", "done", "command")] == 1
+    assert events[("postgres", "migrate", "schema 5", "done", "command")] == 1
     assert events[("ADMIN", "ensure", "shop", "done", "127.0.0.1")] == 1
     assert sum(row["times"] for row in rows if row["outcome"] == "unauthenticated") == 3
     assert events[("anybody", "open", "shop", "forbidden", "127.0.0.1")] == 1

@@ -104,8 +104,9 @@ def test_the_changelog_keeps_its_form() -> None:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """Each alert of the monitoring component has a page of its name, and each page an alert."""
-    rules = [name for name in checkout.files() if name.startswith("manifests/components/monitoring/")]
+    """Each alert that we ship has a page of its name, and each page an alert."""
+    folders = ("manifests/components/monitoring/", "manifests/components/ledgers/")
+    rules = [name for name in checkout.files() if name.startswith(folders)]
     alerts = {found for name in rules for found in ALERT.findall(checkout.text(name))}
     pages = {
         PurePosixPath(name).stem
