@@ -65,7 +65,7 @@ format: venv  ## Format the code, sort imports, repair what ruff can repair
 	$(BIN)/ruff format -q
 
 ##@ Test
-.PHONY: test test-fast test-long credits-long integration e2e simulations bench
+.PHONY: test test-fast test-long credits-long shadow-long integration e2e simulations bench
 test: venv $(UP_IF_LOCAL)  ## All tests; starts the local cluster when it is not up; a skipped test fails
 	$(NO_SKIPS) $(BIN)/pytest -n 2 tests/e2e tests/integration $(FAST) $(PYTEST)
 test-fast: venv  ## Unit and contract tests: seconds, no cluster
@@ -79,6 +79,8 @@ test-long: venv $(UP_IF_LOCAL)  ## Twenty harmless and twenty bad rollouts under
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/e2e $(PYTEST)
 credits-long: venv  ## The credits service: ten thousand changed histories, a hundred crashes (half an hour); writes build/bench
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/unit/credits tests/integration/credits $(PYTEST)
+shadow-long: venv  ## Two configurations of a firewall on 37,000 requests, by shards and by a plain client (ten minutes); writes build/bench
+	$(NO_SKIPS) $(BIN)/pytest -m long tests/integration/shadow $(PYTEST)
 simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell (a quarter of an hour); writes docs/simulations.md and docs/shadow/simulations.md
 	cd tests && ../$(BIN)/python -m perf.simulations --json ../build/bench/simulations.json \
 		--markdown ../docs/simulations.md
