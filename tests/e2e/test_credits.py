@@ -51,6 +51,7 @@ def ledger(cluster: Grounds, operators: list[Operator], namespace: str) -> Itera
 
 def test_the_sample_is_three_pods_behind_tls_with_a_database(ledger: Ledger) -> None:
     """What `kubectl apply` of two objects gives; its volume is bound and its migration is done."""
+    wait_until(lambda: ledger.backup_reason() == "BackedUp", "the first backup", seconds=120, explain=ledger.now)
     status = ledger.status()
     assert status["pods"] == {"wanted": 3, "ready": 3}
     assert status["endpoint"] == f"https://{ledger.name}.{ledger.namespace}.svc"
@@ -58,6 +59,7 @@ def test_the_sample_is_three_pods_behind_tls_with_a_database(ledger: Ledger) -> 
         "Ready",
         "DatabaseReady",
         "SchemaCurrent",
+        "BackupHealthy",
     }
 
 
@@ -155,6 +157,42 @@ def test_a_ledger_that_was_deleted_finds_its_data_again(ledger: Ledger) -> None:
     assert ledger.wait_ready(NEXT)["verifierKey"] == key
     ledger.start_client()
     assert ledger.ask("GET", "accounts/bob-usd")[1]["balance"] == "250"
+
+
+def test_a_lost_password_is_set_again(ledger: Ledger) -> None:
+    """The Secret is deleted: a new password is made, and the database, which knew another one, takes it."""
+    ledger.kubectl("delete", "secret", f"{ledger.name}-postgres", f"--namespace={ledger.namespace}")
+    wait_until(lambda: ledger.reason() not in {"", "Serving"}, "the loss to be noticed", seconds=60)
+    ledger.wait_ready(NEXT)
+    assert ledger.ask("GET", "accounts/bob-usd")[1]["balance"] == "250"
+
+
+def test_a_restore_for_trial_tells_a_sound_history_from_a_changed_one(ledger: Ledger) -> None:
+    """By the CronJob's own Job: first it verifies; then an entry is changed, and BackupHealthy says so."""
+    assert _tried(ledger, "sound") == "BackedUp"
+    assert ledger.status()["backup"]["lastVerifiedRestore"]
+    change = "SET session_replication_role = replica; UPDATE entry SET amount = amount {} 1 WHERE seq = 3"
+    ledger.as_superuser(change.format("+"))
+    assert _tried(ledger, "changed") == "RestoreCheckFailed"
+    ledger.as_superuser(change.format("-"))
+
+
+def _tried(ledger: Ledger, name: str) -> str:
+    """Restore for trial; what BackupHealthy says then."""
+    here = f"--namespace={ledger.namespace}"
+    ledger.kubectl("create", "job", name, here, f"--from=cronjob/{ledger.name}-restore-check")
+    ledger.kubectl("annotate", KIND, ledger.name, here, f"look={name}", "--overwrite")  # it looks every few minutes
+    wait_until(lambda: _ended(ledger, name), f"restore for trial {name}", seconds=180, explain=ledger.now)
+    return ledger.backup_reason()
+
+
+def _ended(ledger: Ledger, name: str) -> bool:
+    job = ledger.kubectl.get("job", name, ledger.namespace) or {}
+    reached = {c["type"]: c["lastTransitionTime"] for c in job.get("status", {}).get("conditions", ())}
+    if "Failed" in reached:
+        return ledger.backup_reason() == "RestoreCheckFailed"
+    seen = ledger.status()["backup"].get("lastVerifiedRestore", "")
+    return bool("Complete" in reached and seen >= reached["Complete"])
 
 
 def _pods(ledger: Ledger) -> list[str]:

@@ -68,7 +68,7 @@ class Ledger:
             seen = status.get("observedGeneration") == body.get("metadata", {}).get("generation")
             return bool(seen and (status.get("lastDecision") or {}).get("reason") == reason)
 
-        wait_until(reached, f"{self.name} to be {reason}", seconds=seconds, explain=self._now)
+        wait_until(reached, f"{self.name} to be {reason}", seconds=seconds, explain=self.now)
         return self.status()
 
     def wait_ready(self, image: str = IMAGE, seconds: float = _SECONDS) -> Object:
@@ -77,12 +77,20 @@ class Ledger:
             lambda: self.status().get("image") == image and self.reason() == "Serving",
             f"{self.name} to serve {image}",
             seconds=seconds,
-            explain=self._now,
+            explain=self.now,
         )
         return self.wait_reason("Serving")
 
-    def _now(self) -> str:
-        return str(self.status().get("lastDecision"))
+    def backup_reason(self) -> str:
+        """Of its condition BackupHealthy."""
+        found = self.status().get("conditions") or ()
+        return next((str(each["reason"]) for each in found if each["type"] == "BackupHealthy"), "")
+
+    def now(self) -> str:
+        """What the operator found last, for the messages of tests."""
+        status = self.status()
+        said = [each["message"] for each in status.get("conditions") or () if each["type"] == "BackupHealthy"]
+        return f"{status.get('lastDecision')} {said}"
 
     def patch(self, spec: Object) -> None:
         """Change the spec."""
