@@ -34,11 +34,13 @@ help:  ## Show this text
 		'PYTEST' 'more options for pytest, such as PYTEST="-k rollback -x"'
 
 ##@ See it
-.PHONY: demo demo-credits demo-down
+.PHONY: demo demo-credits demo-shadow demo-down
 demo: venv  ## The tour: a good version is promoted, a bad one is rolled back
 	cd tests && ../$(BIN)/python -m demo up
 demo-credits: venv  ## The tour of a ledger: transfers, holds, grants, proofs; then somebody tampers, and is found out
 	cd tests && ../$(BIN)/python -m demo.ledger
+demo-shadow: venv  ## The tour of an evaluation: a stricter firewall on live copies and on 37,000 recorded requests, and why it is not promoted
+	cd tests && ../$(BIN)/python -m demo.shadow
 demo-down: venv  ## Remove what the tour made, and its cluster
 	cd tests && ../$(BIN)/python -m demo down
 
