@@ -107,6 +107,15 @@ def test_errors_are_paired() -> None:
     assert claimed(ERRORS, none, fixed).p_within < 0.05
 
 
+@pytest.mark.parametrize(("failing", "copies"), [(1.0, 100), (0.2, 250)])
+def test_a_crash_is_seen_soon(failing: float, copies: int) -> None:
+    """Looked at at any time, with limits of a thousandth and a hundredth."""
+    broken = round(failing * copies)
+    seen = Observed(Pairs(copies - broken, broken, 0, 0))
+    for limit in (0.001, 0.01):
+        assert claimed(Guardrail("errorRate", limit), seen).p_worse <= 0.05
+
+
 def test_a_breach_needs_no_label() -> None:
     """A crashing candidate is rejected without a label and without the pairs that it lost, and that is said first."""
     asked = replace(ANY_TIME, guardrails=(ERRORS,))
