@@ -79,8 +79,9 @@ e2e: venv $(UP_IF_LOCAL)  ## Tests on a whole cluster
 	$(NO_SKIPS) $(BIN)/pytest tests/e2e $(PYTEST)
 test-long: venv $(UP_IF_LOCAL)  ## Twenty harmless and twenty bad rollouts under bursts of errors, on a whole cluster (a quarter of an hour)
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/e2e $(PYTEST)
-credits-long: venv  ## The credits service: ten thousand changed histories, a hundred crashes (half an hour); writes build/bench
+credits-long: venv  ## The credits service: ten thousand changed histories, a hundred crashes, a million requests (under an hour); writes build/bench
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/unit/credits tests/integration/credits $(PYTEST)
+	CHAFFINCH_BENCH_REQUESTS=1000000 $(BIN)/pytest tests/perf/test_credits.py -k repetitions $(PYTEST)
 shadow-long: venv  ## Two configurations of a firewall on 37,000 requests, by shards and by a plain client (ten minutes); writes build/bench
 	$(NO_SKIPS) $(BIN)/pytest -m long tests/integration/shadow $(PYTEST)
 simulations: venv  ## Error rates and delays of the gates at 20,000 runs a cell (a quarter of an hour); writes docs/simulations.md and docs/shadow/simulations.md

@@ -1,14 +1,20 @@
 """Publishes checkpoints: reads the leaves that came since the last one, grows tiles and tree, signs the root."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chaffinch_credits.audit import tiles
 from chaffinch_credits.audit.merkle import Frontier
 from chaffinch_credits.audit.note import Checkpoint, Signer
-from chaffinch_credits.audit.tiles import HASH, HEIGHT, WIDTH, Tile
+from chaffinch_credits.audit.tiles import HASH, HEIGHT, WIDTH, Place, Tile
 from chaffinch_credits.store.connection import Connection
 
 MOST_LEAVES = 50_000
+_SLICE = 1_000
+_root = lru_cache(maxsize=1_000)(tiles.fold)
+"""Of full tiles, which never change: every proof of a large tree needs those of its right edge."""
 _LOCK = 0x7365_616C
 _SEALED = "SELECT coalesce(max(size), 0) FROM checkpoint WHERE ledger = $1"
 _WRITTEN = "SELECT next_seq - 1 FROM ledger_head WHERE ledger = $1"
@@ -40,10 +46,10 @@ class Sealer:
                 return None
             rest = await _rest(connection, self.key, size)
             rows = await connection.fetch(_LEAVES, self.key, size, goal)
-            grown = tiles.grow(size, rest, [row["leaf"] for row in rows])
+            full = await _grown(size, rest, [row["leaf"] for row in rows])
             await connection.executemany(
                 "INSERT INTO tile (ledger, level, index, hashes) VALUES ($1, $2, $3, $4)",
-                [(self.key, level, index, hashes) for (level, index), hashes in grown.full.items()],
+                [(self.key, level, index, hashes) for (level, index), hashes in full.items()],
             )
             root = await Tree(connection, self.key).root(goal)
             checkpoint = Checkpoint(self.origin, goal, root)
@@ -92,6 +98,17 @@ class Tree:
         return tile[(first - start) * HASH : (last - start) * HASH]
 
 
+async def _grown(size: int, rest: Sequence[bytes], leaves: Sequence[bytes]) -> dict[Place, bytes]:
+    """The tiles that leaves complete. Requests are let in between slices: hashing is done where they are answered."""
+    full = dict[Place, bytes]()
+    for start in range(0, len(leaves), _SLICE):
+        part = tiles.grow(size + start, rest, leaves[start : start + _SLICE])
+        full.update(part.full)
+        rest = part.rest
+        await asyncio.sleep(0)
+    return full
+
+
 async def _rest(connection: Connection, key: int, size: int) -> list[bytes]:
     """The partial tile of each level of a tree, level 0 first."""
     rest, level = list[bytes](), 0
@@ -107,4 +124,4 @@ async def _nodes(connection: Connection, key: int, level: int, first: int, last:
         rows = await connection.fetch(_LEAVES, key, first, last)
         return b"".join(row["leaf"] for row in rows)
     full = await connection.fetch(_TILES, key, level - 1, first, last)
-    return b"".join(tiles.fold(row["hashes"]) for row in full)
+    return b"".join(_root(row["hashes"]) for row in full)

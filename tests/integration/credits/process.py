@@ -32,6 +32,12 @@ class Process:
     admin: int
     _running: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._running is not None
+        return self._running.pid
+
     def start(self, *, ready: bool = True) -> None:
         """Start it, and wait until it is ready."""
         self._running = subprocess.Popen([*_COMMAND, "serve"], env=self.environ)
