@@ -98,12 +98,13 @@ def test_kopf_may_write_nothing_but_the_finalizer() -> None:
     assert registry.REGISTRY._changing.get_all_handlers() == []  # noqa: SLF001 - kopf has no public way to ask
 
 
-def test_kopf_is_given_one_loop_per_object_and_three_watches() -> None:
+def test_kopf_is_given_one_loop_per_object_and_its_watches() -> None:
     """The table of contents is complete."""
     spawning = registry.REGISTRY._spawning.get_all_handlers()  # noqa: SLF001
     watching = registry.REGISTRY._watching.get_all_handlers()  # noqa: SLF001
-    assert [handler.id for handler in spawning] == ["look_after_rollout", "look_after_ledger"]
-    assert sorted(handler.id for handler in watching) == ["deployment_event", "ledger_event", "rollout_event"]
+    assert [handler.id for handler in spawning] == ["look_after_rollout", "look_after_ledger", "look_after_evaluation"]
+    watches = ["deployment_event", "evaluation_event", "ledger_event", "rollout_event"]
+    assert sorted(handler.id for handler in watching) == watches
     assert isinstance(registry.REGISTRY, kopf.OperatorRegistry)
 
 
