@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from xdist.remote import Producer
-from xdist.scheduler import Scheduling
 
-from support import sharing
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 settings.register_profile("chaffinch", deadline=None)  # no test is timed: these machines are shared
 settings.load_profile("chaffinch")
@@ -72,4 +73,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Share tests among processes so that those on the cluster stay together."""
+    from support import sharing  # here: these rules hold for runs elsewhere too, which never share
+
     return sharing.scheduler(config, log)
