@@ -16,7 +16,7 @@ from chaffinch_shadow.store import labels, reads
 from chaffinch_shadow.store.cleanup import clean
 from chaffinch_shadow.store.labels import Label
 from chaffinch_shadow.store.write import Batch, OvertakenError, conclude, register, state_of, write
-from integration.shadow.process import collecting, command, settings_file
+from integration.shadow.process import Collector, collecting, command, settings_file, until
 from integration.shadow.versions import Version
 from support.postgres import Postgres
 from unit.shadow.copies import BLOCK, PASS, copy, evaluation, paired
@@ -222,8 +222,10 @@ async def test_while_the_database_is_away_copies_are_taken_and_counted(
         server_of_its_own.kill()
         assert {await collector.copy() for _ in range(150)} == {204}
         unavailable = await collector.api("/v1/cells")
+        await until(lambda: _away(collector, "1.0"), "the collector to notice")
         server_of_its_own.start()
         coverage = await collector.settled(151)
+        await until(lambda: _away(collector, "0.0"), "the collector to store again")
         log = collector.log.read_text()
     assert (unavailable.status, unavailable.body["code"]) == (503, "database_unavailable")
     lost = sum(int(one["copies"]) for one in coverage["dropped"] if one["reason"] == "StoreAway")
@@ -232,3 +234,7 @@ async def test_while_the_database_is_away_copies_are_taken_and_counted(
     assert [one["reason"] for one in coverage["damage"]] == ["CoverageLow"]
     assert '"store_away"' in log
     assert '"store_back"' in log
+
+
+async def _away(collector: Collector, value: str) -> bool:
+    return f"chaffinch_shadow_store_away {value}" in (await collector.admin("metrics")).body
