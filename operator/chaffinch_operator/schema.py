@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from chaffinch_operator import conditions
@@ -22,6 +22,14 @@ def seconds(duration: str) -> float:
         raise ValueError(f'"{duration}" is no duration: write it like 30s, 5m or 1h30m')
     # Whole milliseconds, divided once: 9 * 0.001 is not 0.009, and a bucket boundary must be met exactly.
     return sum(int(number) * _MILLISECONDS[unit] for number, unit in parts) / 1000
+
+
+def explained(problem: ValueError) -> str:
+    """Name the field of a spec, where one is known, and what is wrong with it."""
+    if not isinstance(problem, ValidationError):
+        return str(problem)
+    first = problem.errors()[0]
+    return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def cel(*rules: tuple[str, str]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from chaffinch_operator.kube import CANARYROLLOUTS, Kube
 from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.credentials import Credentials, CredentialsError
 from chaffinch_operator.ports.prometheus import Prometheus
-from chaffinch_operator.schema import seconds
+from chaffinch_operator.schema import explained, seconds
 
 _RECENT = timedelta(minutes=10)
 """An Event of an older decision is not written any more: people saw its outcome."""
@@ -104,7 +104,7 @@ class Reconciler:
             spec = _spec(body)
             context = await self._context(body, spec, before)
         except ValueError as problem:
-            return await self._refuse(body, before, _explain(problem))
+            return await self._refuse(body, before, explained(problem))
         decided = decide(spec, before, context.snap, context.gates, context.now)
         context = replace(context, status=decided)
         after = report(context)
@@ -248,11 +248,3 @@ def _spec(body: Mapping[str, Any]) -> CanaryRolloutSpec:
 
 def _event(news: Happening) -> Event:
     return Event(type=news.type, reason=news.reason, action=news.action, note=news.note, at=news.at)
-
-
-def _explain(problem: ValueError) -> str:
-    """Name the field and what is wrong with it."""
-    if isinstance(problem, ValidationError):
-        first = problem.errors()[0]
-        return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(problem)

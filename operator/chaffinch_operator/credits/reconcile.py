@@ -24,6 +24,7 @@ from chaffinch_operator.events import Event, emit
 from chaffinch_operator.kube import Kube
 from chaffinch_operator.loop import Outcome
 from chaffinch_operator.resources import CREDITSLEDGERS
+from chaffinch_operator.schema import explained
 from chaffinch_operator.settings import Settings
 
 SOON, BACKUP_SECONDS, STALLED_SECONDS = 1.0, 5.0, 10.0
@@ -61,7 +62,7 @@ class Reconciler:
         try:
             spec = CreditsLedgerSpec.model_validate(body["spec"])
         except ValidationError as problem:
-            return await self._refuse(body, before, _explain(problem))
+            return await self._refuse(body, before, explained(problem))
         snap = await observe(self.kube, empty(body, self.settings), spec)
         decision = decide(spec, snap, now)
         operations = plan(spec, snap, decision, now)
@@ -136,9 +137,3 @@ def _status(body: Body) -> CreditsLedgerStatus:
 
 def _event(news: Happening) -> Event:
     return Event(type=news.type, reason=news.reason, action="Reconcile", note=news.note, at=news.at)
-
-
-def _explain(problem: ValidationError) -> str:
-    """Name the field and what is wrong with it."""
-    first = problem.errors()[0]
-    return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,7 +1,7 @@
 """What users are told: (spec, status before, snapshot, decision, now) -> status, and the Event of a change. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from chaffinch_operator import conditions
@@ -88,21 +88,18 @@ def told(
 
 def happening(before: CreditsLedgerStatus, after: CreditsLedgerStatus) -> Happening | None:
     """The event of this pass: a reason that was not there before."""
-    last = after.last_decision
-    if before.last_decision.reason == last.reason or not last.at:
+    if before.last_decision.reason == after.last_decision.reason:
         return None
-    return _happening(last)
+    return recent(after)
 
 
 def recent(status: CreditsLedgerStatus) -> Happening | None:
     """The last event, for a process that does not know whether its predecessor wrote it."""
-    return _happening(status.last_decision) if status.last_decision.at else None
-
-
-def _happening(last: DecisionStatus) -> Happening:
-    at = datetime.strptime(last.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    warn = last.reason in set(STALLED)
-    return Happening("Warning" if warn else "Normal", last.reason, last.message, at)
+    last = status.last_decision
+    at = conditions.parsed(last.at)
+    if at is None:
+        return None
+    return Happening("Warning" if last.reason in set(STALLED) else "Normal", last.reason, last.message, at)
 
 
 def _parts(spec: CreditsLedgerSpec, snap: Snapshot, decision: Decision) -> list[NewCondition]:

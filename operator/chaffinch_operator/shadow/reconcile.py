@@ -16,6 +16,7 @@ from chaffinch_operator.kube import Kube
 from chaffinch_operator.loop import Outcome
 from chaffinch_operator.ports.shadow import ShadowService, ShadowServiceError
 from chaffinch_operator.resources import SHADOWEVALUATIONS
+from chaffinch_operator.schema import explained
 from chaffinch_operator.settings import Settings
 from chaffinch_operator.shadow import decide as decisions
 from chaffinch_operator.shadow import plan as plans
@@ -65,7 +66,7 @@ class Reconciler:
         try:
             spec = ShadowEvaluationSpec.model_validate(body["spec"])
         except ValidationError as problem:
-            return await self._refuse(body, before, _explain(problem))
+            return await self._refuse(body, before, explained(problem))
         snap, door = await observe(self.kube, empty(body, self.settings), spec, before, self.service)
         decision = decide(spec, before, snap, now)
         operations = plan(spec, before, snap, decision)
@@ -148,9 +149,3 @@ def _status(body: Body) -> ShadowEvaluationStatus:
 
 def _event(news: Happening) -> Event:
     return Event(type=news.type, reason=news.reason, action="Reconcile", note=news.note, at=news.at)
-
-
-def _explain(problem: ValidationError) -> str:
-    """Name the field and what is wrong with it."""
-    first = problem.errors()[0]
-    return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
